@@ -1,0 +1,1 @@
+//! Settings of the host: read in layers, then validated.

@@ -1,0 +1,1 @@
+//! Floor 1, pure: what happens next. `(state, event, now) -> (state, effects)`.

@@ -1,0 +1,1 @@
+//! Floor 2: the host. Durable files, swap, locks, probes, hooks, sandbox, facts.

@@ -1,0 +1,1 @@
+//! Floor 4: heartbeat, commands, watch, integrity, renewal.

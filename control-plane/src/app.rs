@@ -1,0 +1,1 @@
+//! The only place that sees every floor: wires them together.

@@ -1,0 +1,1 @@
+//! The gateway: what agents call, over mutual TLS.

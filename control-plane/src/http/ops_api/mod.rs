@@ -1,0 +1,1 @@
+//! The API: what people, their tools and agentless plugins call.

@@ -1,0 +1,1 @@
+//! Floor 4: reconcilers, on a signal and on a timer.
