@@ -11,7 +11,7 @@ pub const MAX_CUSTOM_METRICS: usize = 64;
 /// The longest name of such a metric, in bytes.
 const MAX_METRIC_NAME: usize = 100;
 /// No counter of one window may pass this: more is a lie or an overflow.
-const MAX_COUNT: u64 = 1_000_000_000_000;
+pub const MAX_COUNT: u64 = 1_000_000_000_000;
 
 /// What happened at one plugin from `from` (inclusive) to `to` (exclusive). Counts travel with their exposure: errors
 /// with requests, failures with deliveries, because a rate without its denominator misleads every detector.
