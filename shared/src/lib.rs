@@ -9,3 +9,4 @@ pub mod generation;
 pub mod ids;
 pub mod protocol;
 pub mod telemetry;
+pub mod tuf;
