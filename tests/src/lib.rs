@@ -1,1 +1,11 @@
-//! End-to-end harness.
+//! End-to-end harness: starts the real programs beside real shops on a real Postgres, and drives them as people would.
+//!
+//! Shared by the tests in `tests/tests`, by `make demo`, `make bench` and `make soak`. Everything listens on loopback
+//! only, lives in temporary folders, and is ended by process id, also when a test fails.
+
+pub mod house;
+pub mod npm;
+pub mod ports;
+pub mod postgres;
+pub mod process;
+pub mod wait;

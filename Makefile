@@ -1,0 +1,35 @@
+# The front door. Every target does its own set-up: it finds or installs what it needs (see tests/setup/).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+CARGO ?= cargo
+BIN := target/debug
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-host lint fmt bench soak sqlx
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+build: ## every program, for development
+	@$(CARGO) build --workspace --bins
+
+demo: build ## watch a real plugin be updated, set, rolled back and healed; KEEP=1 leaves it running
+	@KEEP=$(KEEP) $(BIN)/plugmend-demo
+
+test: build ## all tests that need no root
+	@$(BIN)/plugmend-with-postgres tests/setup/run-tests
+
+test-host: build ## what needs root and system packages: PHP-FPM and nginx under load
+	@tests/setup/host-packages $(BIN)/plugmend-with-postgres tests/setup/run-host-tests
+
+lint: ## formatting, clippy, dependencies, house rules
+	@$(CARGO) fmt --all -- --check
+	@$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	@tests/setup/deny
+	@$(CARGO) test --quiet -p plugmend-tests --test house
+
+fmt: ## format the code
+	@$(CARGO) fmt --all
+
+sqlx: build ## write .sqlx anew from the queries in the code (commit the outcome)
+	@$(BIN)/plugmend-with-postgres tests/setup/prepare-queries
