@@ -1,1 +1,92 @@
 //! The only place that sees every floor: wires them together.
+
+use std::{net::TcpListener, sync::Arc};
+
+use anyhow::Context as _;
+use plugmend_shared::clock::SystemClock;
+
+use crate::{
+    config::{ConfigError, Role, Settings},
+    http::{self, AppState, auth::TokenVerifier},
+    lifecycle::Lifecycle,
+    service::Entropy,
+    store::{Db, DbOptions},
+};
+
+/// Runs the roles until told to stop.
+///
+/// # Errors
+/// When something can not be started, or a task died.
+pub fn serve(settings: &Settings, roles: &[Role], migrate: bool) -> anyhow::Result<()> {
+    runtime()?.block_on(async {
+        let db = open(settings)?;
+        if migrate {
+            db.migrate().await?;
+        }
+        let mut lifecycle = Lifecycle::new();
+        start(settings, roles, &db, &mut lifecycle)?;
+        let ended = lifecycle.run().await;
+        db.close().await;
+        ended
+    })
+}
+
+/// Brings the database up to date.
+///
+/// # Errors
+/// When it is not reachable or a migration fails.
+pub fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    runtime()?.block_on(async {
+        let db = open(settings)?;
+        db.migrate().await?;
+        tracing::info!("the database is up to date");
+        db.close().await;
+        Ok(())
+    })
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("can not start the runtime")
+}
+
+fn open(settings: &Settings) -> anyhow::Result<Db> {
+    Ok(Db::open(&DbOptions {
+        url: settings.database.url.clone(),
+        max_connections: settings.database.max_connections,
+    })?)
+}
+
+fn start(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle) -> anyhow::Result<()> {
+    let state = state(settings, db)?;
+    if roles.contains(&Role::Api) {
+        let listener = bind(settings.api.listen)?;
+        tracing::info!(address = %listener.local_addr()?, "the API listens");
+        lifecycle.spawn(
+            "api",
+            http::serve_plain(listener, http::api_router(state), lifecycle.stop()),
+        );
+    }
+    Ok(())
+}
+
+fn state(settings: &Settings, db: &Db) -> anyhow::Result<AppState> {
+    let tokens = TokenVerifier::from_pem(&settings.auth.jwt_public_pem).map_err(|error| ConfigError::Invalid {
+        name: "MOLAM_ID_JWT_PUBLIC",
+        why: error.to_string(),
+    })?;
+    Ok(AppState {
+        db: db.clone(),
+        clock: Arc::new(SystemClock),
+        entropy: Entropy::new(),
+        tokens: Arc::new(tokens),
+    })
+}
+
+fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).with_context(|| format!("can not listen on {address}"))?;
+    listener.set_nonblocking(true).context("can not prepare the listener")?;
+    Ok(listener)
+}

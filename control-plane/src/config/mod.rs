@@ -1,1 +1,67 @@
-//! Settings: read in layers, then validated.
+//! Configuration: layers (file, environment) merged, then checked into the settings that the rest uses.
+//! Everything wrong is found here, before a port is bound.
+
+pub mod dev;
+mod raw;
+mod settings;
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+pub use settings::{
+    ApiSettings, AuthSettings, DatabaseSettings, GatewaySettings, IngestSettings, LogSettings, RepositorySettings,
+    Role, Settings,
+};
+
+/// What is wrong with the configuration, and what to do about it.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// A setting without which it is not safe to start.
+    #[error("{name} is missing: {hint} (only --dev starts without it)")]
+    Missing {
+        /// The environment variable.
+        name: &'static str,
+        /// What it is and where to get it.
+        hint: &'static str,
+    },
+    /// A value that can not be used.
+    #[error("{name} can not be used: {why}")]
+    Invalid {
+        /// The environment variable or the key in the file.
+        name: &'static str,
+        /// What is wrong with it; never the value of a secret.
+        why: String,
+    },
+    /// The file can not be read.
+    #[error("the configuration file {} can not be read", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("the configuration file {} is not valid", path.display())]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+}
+
+/// Reads the layers and checks them. With `dev`, missing secrets are made below the state directory.
+///
+/// # Errors
+/// The first thing found wrong.
+pub fn load(file: Option<&Path>, dev: bool) -> Result<Settings, ConfigError> {
+    let mut merged = match file {
+        Some(path) => raw::read_file(path)?,
+        None => raw::Raw::default(),
+    };
+    merged.overlay_environment(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
+    settings::check(merged, dev)
+}

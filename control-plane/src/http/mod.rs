@@ -1,4 +1,31 @@
-//! Floor 4: the only place with axum.
+//! The only place with axum: what agents, plugins and people ask, and how they are answered.
 
 pub mod agent_api;
+pub mod auth;
+mod body;
+mod health;
+pub mod layers;
 pub mod ops_api;
+pub mod problem;
+mod server;
+mod state;
+
+use axum::Router;
+
+pub use body::JsonBody;
+pub use problem::ApiError;
+pub use server::serve_plain;
+pub use state::AppState;
+
+/// What listens on 8112: the reference endpoints for agentless plugins, the ops API, and health.
+pub fn api_router(state: AppState) -> Router {
+    let routes = Router::new().merge(health::router()).merge(ops_api::router());
+    layers::around(routes.with_state(state))
+}
+
+/// What listens on 8443, behind mutual TLS. The listener puts an [`AgentIdentity`] into each request's extensions.
+///
+/// [`AgentIdentity`]: crate::domain::identity
+pub fn gateway_router(state: AppState) -> Router {
+    layers::around(agent_api::router().with_state(state))
+}

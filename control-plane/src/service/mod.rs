@@ -1,1 +1,5 @@
-//! Floor 3: use cases; own the transaction.
+//! Use cases: each owns its transaction.
+
+mod entropy;
+
+pub use entropy::{Entropy, NoEntropy};

@@ -1,1 +1,109 @@
-//! Floor 2: the only place with SQL; one file per aggregate.
+//! The only place with SQL: one file for each aggregate.
+
+mod error;
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::{
+    PgPool, Postgres,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+pub use error::StoreError;
+/// How a `timestamptz` goes in and out of a query.
+pub(crate) use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
+
+/// A transaction. Dropped without a commit, it is rolled back.
+pub type Tx = sqlx::Transaction<'static, Postgres>;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// How long a request waits for a connection before it is told to come back.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// No statement of ours may run longer; a stuck one must not hold a connection for ever.
+const STATEMENT_TIMEOUT_MS: &str = "30000";
+
+/// The database.
+#[derive(Debug, Clone)]
+pub struct Db {
+    pool: PgPool,
+}
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub struct DbOptions {
+    /// `postgres://...`
+    pub url: SecretString,
+    /// The most connections to open.
+    pub max_connections: u32,
+}
+
+impl Db {
+    /// Prepares a pool; no connection is opened yet, so a database that is down does not stop a start.
+    ///
+    /// # Errors
+    /// When the URL can not be read.
+    pub fn open(options: &DbOptions) -> Result<Self, StoreError> {
+        let connect: PgConnectOptions = options.url.expose_secret().parse().map_err(|_| StoreError::BadUrl)?;
+        let connect = connect
+            .application_name("plugmend-control-plane")
+            .options([("statement_timeout", STATEMENT_TIMEOUT_MS), ("TimeZone", "UTC")]);
+        let pool = PgPoolOptions::new()
+            .max_connections(options.max_connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(connect);
+        Ok(Self { pool })
+    }
+
+    /// The pool, for queries that need no transaction.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// When no connection is to be had.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(self.pool.begin().await?)
+    }
+
+    /// Brings the schema up to date. Several processes may do so at once: one works, the others wait for it (an
+    /// advisory lock) and find nothing left to do.
+    ///
+    /// # Errors
+    /// When the database is not reachable, or a migration fails; a failed migration leaves nothing behind.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        // A migration of a filled database, or the wait for another process that runs one, may take its time.
+        sqlx::query("SET statement_timeout = 0")
+            .execute(&mut *connection)
+            .await?;
+        let outcome = MIGRATIONS.run(&mut *connection).await;
+        // The connection has settings of its own now: it does not go back to the pool.
+        connection.close().await?;
+        outcome.map_err(StoreError::Migrate)
+    }
+
+    /// Whether the database answers and its schema is at least this binary's.
+    ///
+    /// # Errors
+    /// When it does not answer or lacks a migration.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        let newest: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success")
+            .fetch_one(&self.pool)
+            .await?;
+        let wanted = MIGRATIONS.iter().map(|migration| migration.version).max();
+        if newest < wanted {
+            return Err(StoreError::Outdated);
+        }
+        Ok(())
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

@@ -1,1 +1,10 @@
-//! The API: what people, their tools and agentless plugins call.
+//! Port 8112: what people, integrations and agentless plugins use.
+
+use axum::Router;
+
+use super::AppState;
+
+/// Every endpoint for people.
+pub fn router() -> Router<AppState> {
+    Router::new()
+}

@@ -1,0 +1,286 @@
+//! The checked settings.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::ValueEnum;
+use plugmend_shared::protocol::DEFAULT_HEARTBEAT_SECONDS;
+use secrecy::SecretString;
+
+use super::{
+    ConfigError, dev,
+    raw::{Raw, RawApi, RawGateway, RawIngest, RawRepository},
+};
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Serves the agents (mutual TLS, 8443).
+    Gateway,
+    /// Serves people and agentless plugins (8112).
+    Api,
+    /// Runs the reconcilers.
+    Worker,
+}
+
+/// Everything, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whether missing secrets were made here.
+    pub dev: bool,
+    /// Where keys and the release repository lie unless told otherwise.
+    pub state_dir: PathBuf,
+    /// What the log shows.
+    pub log: LogSettings,
+    /// Postgres.
+    pub database: DatabaseSettings,
+    /// The API.
+    pub api: ApiSettings,
+    /// The agents' gateway.
+    pub gateway: GatewaySettings,
+    /// The release repository.
+    pub repository: RepositorySettings,
+    /// Who may do what.
+    pub auth: AuthSettings,
+    /// Group commit.
+    pub ingest: IngestSettings,
+    /// Seconds between heartbeats, told to agents.
+    pub heartbeat_interval_s: u32,
+}
+
+/// What the log shows.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// A level, or `target=level,...`.
+    pub level: String,
+    /// One JSON object a line.
+    pub json: bool,
+}
+
+/// Postgres.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// Where it is; holds a password.
+    pub url: SecretString,
+    /// The most connections this process opens.
+    pub max_connections: u32,
+}
+
+/// The API.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+}
+
+/// The agents' gateway.
+#[derive(Debug, Clone)]
+pub struct GatewaySettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// DNS names and addresses that agents use for it.
+    pub names: Vec<String>,
+    /// Of the agents' names.
+    pub trust_domain: String,
+    /// The agents' CA.
+    pub pki_dir: PathBuf,
+}
+
+/// The release repository.
+#[derive(Debug, Clone)]
+pub struct RepositorySettings {
+    /// Metadata and targets.
+    pub dir: PathBuf,
+    /// The online keys of snapshot and timestamp.
+    pub keys_dir: PathBuf,
+}
+
+/// Who may do what.
+#[derive(Clone)]
+pub struct AuthSettings {
+    /// The key that ops tokens are checked with, PEM.
+    pub jwt_public_pem: String,
+    /// Keys the hashes of plugin secrets.
+    pub secret_key: zeroize::Zeroizing<[u8; 32]>,
+}
+
+impl std::fmt::Debug for AuthSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuthSettings").finish_non_exhaustive()
+    }
+}
+
+/// Group commit.
+#[derive(Debug, Clone, Copy)]
+pub struct IngestSettings {
+    /// How many transactions may be under way at once.
+    pub flushers: usize,
+    /// How many heartbeats go into one at most.
+    pub batch: usize,
+    /// How long the first of a batch waits for others.
+    pub delay: Duration,
+    /// How many heartbeats may wait; more are answered 503.
+    pub queue: usize,
+}
+
+const DEV_DATABASE: &str = "postgres://postgres@127.0.0.1:5432/plugmend";
+
+/// Checks the merged layers.
+pub fn check(raw: Raw, dev: bool) -> Result<Settings, ConfigError> {
+    let state_dir = raw.state_dir.unwrap_or_else(|| {
+        PathBuf::from(if dev {
+            ".plugmend/control-plane"
+        } else {
+            "/var/lib/plugmend-control-plane"
+        })
+    });
+    let auth = check_auth(
+        raw.jwt_public,
+        raw.secret_key,
+        raw.secret_key_file,
+        dev.then_some(&state_dir),
+    )?;
+    let url = match raw.database_url {
+        Some(url) => url,
+        None if dev => DEV_DATABASE.to_owned(),
+        None => {
+            return Err(ConfigError::Missing {
+                name: "DATABASE_URL",
+                hint: "postgres://user@host/database",
+            });
+        }
+    };
+    let max_connections = raw.database_max_connections.unwrap_or(16);
+    in_range("DATABASE_MAX_CONNECTIONS", max_connections.into(), 4, 1000)?;
+    let heartbeat_interval_s = raw.heartbeat_interval_s.unwrap_or(DEFAULT_HEARTBEAT_SECONDS);
+    in_range("PLUGMEND_HEARTBEAT_S", heartbeat_interval_s.into(), 1, 3600)?;
+    Ok(Settings {
+        dev,
+        log: LogSettings {
+            level: raw.log_level.unwrap_or_else(|| "info".to_owned()),
+            json: raw.log_format.is_some_and(|format| format == "json"),
+        },
+        database: DatabaseSettings {
+            url: url.into(),
+            max_connections,
+        },
+        api: check_api(raw.api)?,
+        gateway: check_gateway(raw.gateway, &state_dir, dev)?,
+        repository: check_repository(raw.repository, &state_dir),
+        auth,
+        ingest: check_ingest(raw.ingest)?,
+        heartbeat_interval_s,
+        state_dir,
+    })
+}
+
+fn check_auth(
+    jwt_public: Option<String>,
+    secret_key: Option<String>,
+    secret_key_file: Option<PathBuf>,
+    dev_dir: Option<&PathBuf>,
+) -> Result<AuthSettings, ConfigError> {
+    let jwt_public_pem = match (jwt_public, dev_dir) {
+        // An environment file can hold one line only, so people write the line ends as two characters.
+        (Some(pem), _) => pem.replace("\\n", "\n"),
+        (None, Some(dir)) => dev::public_key_pem(dir)?,
+        (None, None) => {
+            return Err(ConfigError::Missing {
+                name: "MOLAM_ID_JWT_PUBLIC",
+                hint: "the PEM of the key that Molam ID signs tokens with",
+            });
+        }
+    };
+    let hex_key = match (secret_key, secret_key_file, dev_dir) {
+        (Some(key), _, _) => key,
+        (None, Some(path), _) => {
+            std::fs::read_to_string(&path).map_err(|source| ConfigError::Unreadable { path, source })?
+        }
+        (None, None, Some(dir)) => dev::secret_key_hex(dir)?,
+        (None, None, None) => {
+            return Err(ConfigError::Missing {
+                name: "PLUGMEND_SECRET_KEY",
+                hint: "64 random hexadecimal digits (openssl rand -hex 32), or their file in PLUGMEND_SECRET_KEY_FILE",
+            });
+        }
+    };
+    let mut secret_key = zeroize::Zeroizing::new([0; 32]);
+    hex::decode_to_slice(hex_key.trim(), &mut *secret_key).map_err(|_| ConfigError::Invalid {
+        name: "PLUGMEND_SECRET_KEY",
+        why: "64 hexadecimal digits are wanted".to_owned(),
+    })?;
+    Ok(AuthSettings {
+        jwt_public_pem,
+        secret_key,
+    })
+}
+
+fn check_api(raw: RawApi) -> Result<ApiSettings, ConfigError> {
+    let bind = match raw.bind {
+        Some(text) => text.parse().map_err(|_| ConfigError::Invalid {
+            name: "PLUGMEND_API_BIND",
+            why: format!("'{text}' is not an IP address"),
+        })?,
+        None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    };
+    Ok(ApiSettings {
+        listen: SocketAddr::new(bind, raw.port.unwrap_or(8112)),
+    })
+}
+
+fn check_gateway(raw: RawGateway, state_dir: &std::path::Path, dev: bool) -> Result<GatewaySettings, ConfigError> {
+    let listen = raw.listen.unwrap_or_else(|| "0.0.0.0:8443".to_owned());
+    let names = match raw.names {
+        Some(names) if !names.is_empty() => names,
+        _ if dev => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+        _ => {
+            return Err(ConfigError::Missing {
+                name: "PLUGMEND_GATEWAY_NAMES",
+                hint: "the names that agents reach the gateway by, for its certificate",
+            });
+        }
+    };
+    Ok(GatewaySettings {
+        listen: listen.parse().map_err(|_| ConfigError::Invalid {
+            name: "PLUGMEND_GATEWAY_BIND",
+            why: format!("'{listen}' is not an address and port"),
+        })?,
+        names,
+        trust_domain: raw.trust_domain.unwrap_or_else(|| "plugmend.example".to_owned()),
+        pki_dir: raw.pki_dir.unwrap_or_else(|| state_dir.join("pki")),
+    })
+}
+
+fn check_repository(raw: RawRepository, state_dir: &std::path::Path) -> RepositorySettings {
+    RepositorySettings {
+        dir: raw.dir.unwrap_or_else(|| state_dir.join("repository")),
+        keys_dir: raw.keys_dir.unwrap_or_else(|| state_dir.join("repository-keys")),
+    }
+}
+
+fn check_ingest(raw: RawIngest) -> Result<IngestSettings, ConfigError> {
+    let settings = IngestSettings {
+        flushers: raw.flushers.unwrap_or(4),
+        batch: raw.batch.unwrap_or(250),
+        delay: Duration::from_millis(raw.delay_ms.unwrap_or(5)),
+        queue: raw.queue.unwrap_or(4096),
+    };
+    in_range("PLUGMEND_INGEST_FLUSHERS", settings.flushers as u64, 1, 64)?;
+    in_range("PLUGMEND_INGEST_BATCH", settings.batch as u64, 1, 5000)?;
+    in_range("PLUGMEND_INGEST_DELAY_MS", raw.delay_ms.unwrap_or(5), 0, 1000)?;
+    in_range("PLUGMEND_INGEST_QUEUE", settings.queue as u64, 1, 1_000_000)?;
+    Ok(settings)
+}
+
+fn in_range(name: &'static str, value: u64, least: u64, most: u64) -> Result<(), ConfigError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::Invalid {
+        name,
+        why: format!("{value} is not within {least} to {most}"),
+    })
+}

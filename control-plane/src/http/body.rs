@@ -1,0 +1,63 @@
+//! Bodies: bounded, JSON, and refused in words that a person can act on.
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{FromRequest, Request},
+    http::StatusCode,
+};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use plugmend_shared::protocol::{MAX_BODY_BYTES, problem::codes};
+use serde::de::DeserializeOwned;
+
+use super::ApiError;
+
+/// A JSON body of at most [`MAX_BODY_BYTES`].
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        let bytes = read(request.into_body(), MAX_BODY_BYTES).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// Reads a body to its end, as long as it is no longer than `limit` bytes.
+///
+/// # Errors
+/// 413 when it is longer (whatever its `Content-Length` says), 400 when it breaks off.
+pub async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    match Limited::new(body, limit).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(limit)),
+        Err(_) => Err(ApiError::bad_request("truncated_body", "The body broke off")),
+    }
+}
+
+fn too_large(limit: usize) -> ApiError {
+    ApiError::problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large")
+        .detail(format!("at most {limit} bytes are taken"))
+}
+
+/// Reads JSON.
+///
+/// # Errors
+/// 400 `missing_required_fields` when a field is not there, `malformed_json` when it is not JSON (not UTF-8, nested
+/// too deeply, cut off), `invalid_field` when a field holds something else than it should.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let words = error.to_string();
+        let (code, title) = if error.is_data() && words.starts_with("missing field") {
+            (codes::MISSING_FIELDS, "A required field is missing")
+        } else if error.is_data() {
+            ("invalid_field", "A field can not be read")
+        } else {
+            ("malformed_json", "The body is not JSON")
+        };
+        // serde's words name the field and the place, and repeat at most the offending value: cut, so that a hostile
+        // value does not fill the log.
+        ApiError::bad_request(code, title).detail(words.chars().take(300).collect::<String>())
+    })
+}

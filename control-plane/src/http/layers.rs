@@ -1,0 +1,72 @@
+//! What goes around every request: an id, a trace, a catch for panics.
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderName, HeaderValue},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+};
+use plugmend_shared::clock::{Clock as _, SystemClock};
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument as _;
+
+use super::{ApiError, problem};
+use crate::service::Entropy;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest id that is taken over from a proxy.
+const MAX_REQUEST_ID: usize = 64;
+
+/// Puts the layers around a router, and gives an answer to what nobody serves.
+pub fn around(router: Router) -> Router {
+    let entropy = Entropy::new();
+    router
+        .fallback(nobody)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(CatchPanicLayer::custom(|_panic: Box<dyn std::any::Any + Send>| {
+            problem::ApiError::internal(anyhow::anyhow!("a handler panicked")).into_response()
+        }))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            let entropy = entropy.clone();
+            async move { trace(&entropy, request, next).await }
+        }))
+}
+
+async fn nobody() -> ApiError {
+    ApiError::not_found("unknown_path", "There is nothing at this path")
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::problem(
+        axum::http::StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "This path is served, but not with this method",
+    )
+}
+
+async fn trace(entropy: &Entropy, request: Request, next: Next) -> Response {
+    let id = request_id(entropy, &request);
+    let span = tracing::debug_span!("request", id, method = %request.method(), path = request.uri().path());
+    let mut response = next.run(request).instrument(span).await;
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID.clone(), value);
+    }
+    response
+}
+
+/// The proxy's id when it is short and plain, else one of our own.
+fn request_id(entropy: &Entropy, request: &Request) -> String {
+    let given = request
+        .headers()
+        .get(&REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| {
+            !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        });
+    match given {
+        Some(id) => id.to_owned(),
+        None => plugmend_shared::ids::CommandId::from_parts(SystemClock.now(), entropy.bytes().unwrap_or_default())
+            .to_string(),
+    }
+}

@@ -1,0 +1,29 @@
+//! A listener without TLS, for 8112 (behind a proxy, or on a private network).
+
+use std::{net::TcpListener, time::Duration};
+
+use anyhow::Context as _;
+use axum::Router;
+use tokio::sync::watch;
+
+/// How long open requests may take to finish once a stop was asked for.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Serves until told to stop, then lets open requests finish.
+///
+/// # Errors
+/// When the listener breaks.
+pub async fn serve_plain(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let handle = axum_server::Handle::new();
+    let server = axum_server::from_tcp(listener)
+        .context("can not serve on the listener")?
+        .handle(handle.clone())
+        .serve(router.into_make_service());
+    tokio::pin!(server);
+    tokio::select! {
+        ended = &mut server => return ended.context("the listener broke"),
+        // An error means that whoever could ask us to stop is gone: stop.
+        _ = stop.wait_for(|stop| *stop) => handle.graceful_shutdown(Some(DRAIN)),
+    }
+    server.await.context("the listener broke while stopping")
+}
