@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{BootId, MerchantId, PluginId, Product};
 
+/// The header of every request over mutual TLS, release files aside: this life of the agent's process
+/// ([`BootId`]). Two lives that speak by turns are two hosts with one identity.
+pub const BOOT_HEADER: &str = "plugmend-boot-id";
+
 /// `POST /v1/enrol`: first contact, with a one-time token and no certificate.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct EnrolRequest {

@@ -55,6 +55,16 @@ pub mod codes {
     pub const EXPIRED: &str = "certificate_expired";
     /// Two hosts use this identity: both stop until a person enrols one anew.
     pub const FENCED: &str = "identity_fenced";
+    /// No client certificate was shown where one is needed.
+    pub const CERTIFICATE_REQUIRED: &str = "client_certificate_required";
+    /// The certificate is from the right CA, but not one that the control plane remembers.
+    pub const CERTIFICATE_UNKNOWN: &str = "certificate_unknown";
+    /// The enrolment token is wrong, spent, expired, or made for something else.
+    pub const TOKEN_REFUSED: &str = "enrolment_token_refused";
+    /// The certificate request is malformed, too long, or its key is of a kind that is not let in.
+    pub const CSR_REFUSED: &str = "certificate_request_refused";
+    /// Too many requests from this identity or address.
+    pub const RATE_LIMITED: &str = "rate_limited";
     /// The order is unknown, or another plugin's.
     pub const UNKNOWN_COMMAND: &str = "unknown_command";
     /// The order has ended already; nothing more to say about it.
