@@ -1,1 +1,3 @@
 //! Floor 1, pure: what happens next. `(state, event, now) -> (state, effects)`.
+
+pub mod renewal;
