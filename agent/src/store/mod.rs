@@ -1,1 +1,12 @@
 //! Floor 2: the only place with sled; and the ledger, the fsynced file that the swap trusts.
+
+mod kept;
+mod memory;
+mod outbox;
+mod sequence;
+mod spool;
+
+pub use kept::{Kept, Opened, StoreError};
+pub use outbox::Answer;
+pub use sequence::Sequence;
+pub use spool::Size;

@@ -1,0 +1,146 @@
+//! What may be lost in a power cut without harm, in sled: spooled windows, the rolling day, unsent results, tuning.
+//!
+//! sled's flush does not reach the disk's cache, so nothing that the swap rests on is here (that is the ledger), and
+//! numbers that may never repeat are floored by [`super::sequence`].
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Mutex,
+    thread,
+    time::Duration,
+};
+
+use thiserror::Error;
+
+/// Another process may hold the lock for a moment after it was told to stop.
+const OPEN_ATTEMPTS: u32 = 20;
+const OPEN_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why something could not be kept or read.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// sled could not be opened.
+    #[error("the agent's store in {0} can not be opened; is another agent running on this state_dir?")]
+    Open(PathBuf, #[source] sled::Error),
+    /// A damaged store could not be moved out of the way.
+    #[error("the agent's store in {0} is damaged and can not be moved aside; move it by hand")]
+    MoveAside(PathBuf, #[source] std::io::Error),
+    /// sled could not read or write.
+    #[error("the agent's store can not be read or written; is the disk full?")]
+    Sled(#[from] sled::Error),
+    /// A value does not have the shape it was written with.
+    #[error("an entry of the agent's store is damaged; it was left out")]
+    Damaged(#[source] serde_json::Error),
+    /// The file of [`super::sequence`] could not be read or written.
+    #[error("the file {0} can not be read or written; is the disk full?")]
+    Sequence(PathBuf, #[source] std::io::Error),
+}
+
+/// The store. All of it lives in one tree: each tree costs pages, and this runs beside shops on small hosts.
+#[derive(Debug)]
+pub struct Kept {
+    pub(super) db: sled::Db,
+    pub(super) spool: Mutex<super::spool::Size>,
+}
+
+/// An opened store, and whether it had to be made anew.
+#[derive(Debug)]
+pub struct Opened {
+    /// The store.
+    pub kept: Kept,
+    /// Where the damaged one was moved, when it was.
+    pub moved_aside: Option<PathBuf>,
+}
+
+impl Kept {
+    /// Opens the store in `dir`, or makes it. A damaged one is moved aside (the last is kept) and made anew: everything
+    /// in it can be lost without harm, and an agent that does not start can not.
+    ///
+    /// # Errors
+    /// When it is locked by another process for longer than a restart takes, or can not be made.
+    pub fn open(dir: &Path) -> Result<Opened, StoreError> {
+        match Self::try_open(dir) {
+            Ok(kept) => Ok(Opened {
+                kept,
+                moved_aside: None,
+            }),
+            Err(
+                StoreError::Open(_, sled::Error::Corruption { .. }) | StoreError::Sled(sled::Error::Corruption { .. }),
+            ) => {
+                let aside = move_aside(dir)?;
+                let kept = Self::try_open(dir)?;
+                Ok(Opened {
+                    kept,
+                    moved_aside: Some(aside),
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn try_open(dir: &Path) -> Result<Self, StoreError> {
+        let config = sled::Config::new()
+            .path(dir)
+            .mode(sled::Mode::LowSpace)
+            .cache_capacity(100_000)
+            .segment_size(8192)
+            // Flushed by hand at each heartbeat: no thread that wakes twice a second.
+            .flush_every_ms(None);
+        let mut attempt = 1;
+        let db = loop {
+            match config.open() {
+                Ok(db) => break db,
+                Err(sled::Error::Io(_)) if attempt < OPEN_ATTEMPTS => {
+                    attempt += 1;
+                    thread::sleep(OPEN_PAUSE);
+                }
+                Err(error) => return Err(StoreError::Open(dir.to_path_buf(), error)),
+            }
+        };
+        let spool = Mutex::new(super::spool::Size::measure(&db)?);
+        Ok(Self { db, spool })
+    }
+
+    /// Hands everything written so far to the operating system.
+    ///
+    /// # Errors
+    /// When it can not be written.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.db.flush()?;
+        Ok(())
+    }
+
+    pub(super) fn read_json<T: serde::de::DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
+        let Some(bytes) = self.db.get(key)? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(StoreError::Damaged)
+    }
+
+    pub(super) fn write_json(&self, key: &[u8], value: &impl serde::Serialize) -> Result<(), StoreError> {
+        let bytes = serde_json::to_vec(value).map_err(StoreError::Damaged)?;
+        self.db.insert(key, bytes)?;
+        Ok(())
+    }
+}
+
+/// Moves a damaged store to `<dir>.damaged`, over the one that was there.
+fn move_aside(dir: &Path) -> Result<PathBuf, StoreError> {
+    let mut name = dir.as_os_str().to_owned();
+    name.push(".damaged");
+    let aside = PathBuf::from(name);
+    let failed = |error| StoreError::MoveAside(dir.to_path_buf(), error);
+    if aside.exists() {
+        std::fs::remove_dir_all(&aside).map_err(failed)?;
+    }
+    std::fs::rename(dir, &aside).map_err(failed)?;
+    Ok(aside)
+}
+
+/// A key: one letter for the kind, then what orders it.
+pub(super) fn key(kind: u8, rest: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + rest.len());
+    key.push(kind);
+    key.extend_from_slice(rest);
+    key
+}

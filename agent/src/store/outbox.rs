@@ -1,0 +1,119 @@
+//! Results of orders that the control plane has not confirmed: sent again until it has.
+
+use plugmend_shared::{
+    ids::CommandId,
+    protocol::command::{Ack, Fail},
+};
+use serde::{Deserialize, Serialize};
+
+use super::kept::{Kept, StoreError, key};
+
+/// The most results that wait. The engine remembers results by itself, so an order that comes again is still answered.
+const MAX_RESULTS: usize = 256;
+/// Key of a result: this, then the order's id (whose order is that of time).
+const KIND: u8 = b'o';
+
+/// How an order ended, as it is to be sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// `POST …/ack`.
+    Ack(Ack),
+    /// `POST …/fail`.
+    Fail(Fail),
+}
+
+impl Kept {
+    /// Keeps a result until it is [`Kept::answered`].
+    ///
+    /// # Errors
+    /// When it can not be written.
+    pub fn answer(&self, id: CommandId, answer: &Answer) -> Result<(), StoreError> {
+        self.write_json(&result_key(id), answer)?;
+        let too_many = self.db.scan_prefix([KIND]).count().saturating_sub(MAX_RESULTS);
+        for entry in self.db.scan_prefix([KIND]).take(too_many) {
+            self.db.remove(entry?.0)?;
+        }
+        self.flush()
+    }
+
+    /// The results that wait, oldest first.
+    ///
+    /// # Errors
+    /// When they can not be read.
+    pub fn unanswered(&self) -> Result<Vec<(CommandId, Answer)>, StoreError> {
+        let mut waiting = Vec::new();
+        for entry in self.db.scan_prefix([KIND]) {
+            let (key, value) = entry?;
+            match (id_of(&key), serde_json::from_slice(&value)) {
+                (Some(id), Ok(answer)) => waiting.push((id, answer)),
+                _ => {
+                    self.db.remove(&key)?;
+                }
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// The control plane has the result, or will not have it.
+    ///
+    /// # Errors
+    /// When it can not be written.
+    pub fn answered(&self, id: CommandId) -> Result<(), StoreError> {
+        self.db.remove(result_key(id))?;
+        Ok(())
+    }
+}
+
+fn result_key(id: CommandId) -> Vec<u8> {
+    key(KIND, id.0.as_bytes())
+}
+
+fn id_of(key: &[u8]) -> Option<CommandId> {
+    let bytes: [u8; 16] = key.get(1..)?.try_into().ok()?;
+    Some(CommandId(uuid::Uuid::from_bytes(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u128) -> CommandId {
+        CommandId(uuid::Uuid::from_u128(n))
+    }
+
+    fn fail(words: &str) -> Answer {
+        Answer::Fail(Fail {
+            error: words.to_owned(),
+            retryable: Some(false),
+            result: None,
+        })
+    }
+
+    #[test]
+    fn a_result_waits_until_it_is_answered_also_through_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = Kept::open(dir.path()).unwrap().kept;
+        kept.answer(id(2), &fail("second")).unwrap();
+        kept.answer(id(1), &fail("first")).unwrap();
+        kept.answer(id(1), &fail("first, again")).unwrap();
+        drop(kept);
+        let kept = Kept::open(dir.path()).unwrap().kept;
+        let waiting = kept.unanswered().unwrap();
+        assert_eq!(waiting, [(id(1), fail("first, again")), (id(2), fail("second"))]);
+        kept.answered(id(1)).unwrap();
+        assert_eq!(kept.unanswered().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn only_so_many_results_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = Kept::open(dir.path()).unwrap().kept;
+        for n in 0..u128::try_from(MAX_RESULTS).unwrap() + 5 {
+            kept.answer(id(n), &fail("x")).unwrap();
+        }
+        let waiting = kept.unanswered().unwrap();
+        assert_eq!(waiting.len(), MAX_RESULTS);
+        assert_eq!(waiting[0].0, id(5));
+    }
+}
