@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::path::RelPath;
+use super::{
+    bounded,
+    limits::{MAX_ARGS, MAX_CHOICES, MAX_FILES, MAX_PRESERVED, MAX_SETTINGS, MAX_SMALL_LIST},
+    path::RelPath,
+};
 use crate::ids::{Digest, Product};
 
 /// The format this code writes, and the newest it reads.
@@ -25,15 +29,24 @@ pub struct Manifest {
     #[serde(default)]
     pub impact: Impact,
     /// Every file, sorted by path.
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_FILES>")]
     pub files: Vec<FileEntry>,
     /// The plugin's own writable data (uploads, cache, logs): carried from release to release, never touched.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::list::<_, _, MAX_PRESERVED>",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub preserve: Vec<RelPath>,
     /// What it runs on and what it can follow.
     #[serde(default, skip_serializing_if = "Compatibility::is_empty")]
     pub compat: Compatibility,
     /// Incident types that it claims to cure.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::list::<_, _, MAX_SMALL_LIST>",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub fixes: Vec<String>,
     /// Whether going back needs more than the code.
     #[serde(default, skip_serializing_if = "Undo::is_code_only")]
@@ -42,7 +55,11 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<SettingsSpec>,
     /// Commands that must succeed in the sandbox before activation.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::list::<_, _, MAX_SMALL_LIST>",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub smoke_tests: Vec<SmokeTest>,
     /// How many approvers must have signed before an agent activates it.
     #[serde(default, skip_serializing_if = "Approvals::is_none")]
@@ -88,7 +105,11 @@ pub struct Compatibility {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<semver::VersionReq>,
     /// Ranges by name as in the heartbeat's `env`: `php`, `wordpress`, `node`, ...
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::map::<_, _, MAX_SMALL_LIST>",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub env: BTreeMap<String, semver::VersionReq>,
 }
 
@@ -126,6 +147,7 @@ pub struct SettingsSpec {
     #[serde(default)]
     pub format: SettingsFormat,
     /// The keys, by name. A key that is not here is the host's alone.
+    #[serde(deserialize_with = "bounded::map::<_, _, MAX_SETTINGS>")]
     pub keys: BTreeMap<String, SettingKey>,
 }
 
@@ -152,7 +174,12 @@ pub struct SettingKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
     /// The only values, for texts.
-    #[serde(default, rename = "enum", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        rename = "enum",
+        deserialize_with = "bounded::list::<_, _, MAX_CHOICES>",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub choices: Vec<String>,
     /// Whether it is a secret or an endpoint of money: then it is the host's alone, whatever the control plane says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -180,6 +207,7 @@ pub struct SmokeTest {
     /// What it shows, for people.
     pub name: String,
     /// Program and arguments: no shell.
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_ARGS>")]
     pub argv: Vec<String>,
     /// The longest it may take, in ms.
     #[serde(default = "default_smoke_ms")]

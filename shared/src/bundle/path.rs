@@ -82,7 +82,7 @@ impl RelPath {
     /// What the path becomes on a filesystem that ignores case and normalises: two files of one release may not share
     /// this.
     pub fn folded(&self) -> String {
-        self.0.nfkc().flat_map(char::to_lowercase).nfkc().collect()
+        fold(&self.0)
     }
 
     /// Whether `self` is `folder` or lies beneath it.
@@ -91,6 +91,26 @@ impl RelPath {
             .strip_prefix(&folder.0)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
+}
+
+/// Compatibility form, full case folding (by way of upper case: `ß` meets `ss`) and without the characters that
+/// filesystems with case folding pass over.
+pub(super) fn fold(text: &str) -> String {
+    text.nfkc()
+        .filter(|c| !is_ignorable(*c))
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .nfkc()
+        .collect()
+}
+
+/// `Default_Ignorable_Code_Point` (Unicode 16, `DerivedCoreProperties.txt`).
+fn is_ignorable(c: char) -> bool {
+    matches!(c,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}'
+        | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+        | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFF8}'
+        | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 fn check_part(part: &str) -> Result<(), InvalidPath> {
