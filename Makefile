@@ -31,5 +31,5 @@ lint: ## formatting, clippy, dependencies, house rules
 fmt: ## format the code
 	@$(CARGO) fmt --all
 
-sqlx: build ## write .sqlx anew from the queries in the code (commit the outcome)
+sqlx: ## write .sqlx anew from the queries in the code (commit the outcome)
 	@$(BIN)/plugmend-with-postgres tests/setup/prepare-queries

@@ -87,6 +87,7 @@ mod tests {
             error: words.to_owned(),
             retryable: Some(false),
             result: None,
+            generation: None,
         })
     }
 

@@ -1,1 +1,3 @@
 //! Floor 1, pure: types, transitions and rules.
+
+pub mod identity;

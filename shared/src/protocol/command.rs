@@ -8,7 +8,8 @@ use crate::{
     ids::{AttemptId, CommandId, Digest, Product},
 };
 
-/// One order, as it travels with a heartbeat's answer or a long poll's.
+/// One order, as it travels with a heartbeat's answer or a long poll's. The same id with the same generation is the
+/// same order (a duplicate: answer with the stored result); the same id with a higher generation is a new try at it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Command {
     /// Its id: the same id twice is the same order.
@@ -148,6 +149,9 @@ pub struct Progress {
     /// Share done, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<f64>,
+    /// Of the try that is meant; absent means the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<Generation>,
 }
 
 /// What `progress` may say; the ends are said by `ack` and `fail`.
@@ -166,6 +170,9 @@ pub struct Ack {
     /// How it went; [`Outcome`] from our agent, anything from an agentless plugin.
     #[serde(default)]
     pub result: Value,
+    /// Of the try that is meant; absent means the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<Generation>,
 }
 
 /// `POST /api/plugins/commands/:id/fail`: the order was not carried out, or was taken back.
@@ -179,6 +186,9 @@ pub struct Fail {
     /// How it went, as far as it went.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
+    /// Of the try that is meant; absent means the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<Generation>,
 }
 
 /// What our agent says about an order it ended.
