@@ -11,5 +11,6 @@ pub mod identity_store;
 mod key;
 mod private_file;
 pub mod renewal;
+pub mod repo;
 pub mod tls;
 mod wire;

@@ -122,22 +122,6 @@ impl<R: Role> Document<R> {
     pub fn version(&self) -> u64 {
         self.signed.head().version
     }
-
-    /// Refuses a document that has expired at `now`: at its very second it is no longer valid.
-    ///
-    /// # Errors
-    /// When it has.
-    pub fn unexpired(&self, role: &str, now: jiff::Timestamp) -> Result<(), Error> {
-        let expires = self.signed.head().expires;
-        if now < expires {
-            Ok(())
-        } else {
-            Err(Error::Expired {
-                role: role.to_owned(),
-                expires,
-            })
-        }
-    }
 }
 
 #[cfg(test)]
