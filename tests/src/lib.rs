@@ -4,8 +4,10 @@
 //! only, lives in temporary folders, and is ended by process id, also when a test fails.
 
 pub mod house;
+pub mod load;
 pub mod npm;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod shop;
 pub mod wait;

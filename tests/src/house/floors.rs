@@ -18,6 +18,7 @@ pub struct Floors {
 pub const AGENT: Floors = Floors {
     source: "agent/src",
     floors: &[
+        &["fault"],
         &["domain"],
         &["store", "platform", "upstream", "ingest"],
         &["engine"],

@@ -1,0 +1,4 @@
+//! Shops that load a plugin from where an agent installs it, and customers who can tell which version served them.
+
+pub mod node;
+pub mod payments;
