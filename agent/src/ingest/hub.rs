@@ -1,0 +1,255 @@
+//! Where everything that the plugin says comes together.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use plugmend_shared::telemetry::{Counters, Fact, Window, event, statsd};
+
+/// The most names of the environment that are remembered.
+const MAX_ENV: usize = 16;
+/// The most hours back for which late events are counted under their own time.
+const MAX_LATE_HOURS: usize = 24;
+/// The most troubles that are remembered, one for each way in.
+const MAX_TROUBLES: usize = 8;
+/// An event that says a time before this is not counted, in hours before now.
+const ANCIENT: SignedDuration = SignedDuration::from_hours(72);
+const HOUR_S: i64 = 3600;
+
+/// How something came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A socket or directory that only the plugin's users can write: what it says about versions is believed.
+    Plugin,
+    /// UDP: any user of the host can write there, so it counts but proves nothing.
+    Anyone,
+}
+
+/// What was counted since the agent's start. The trial takes the difference of two of these.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests served.
+    pub requests: u64,
+    /// Errors.
+    pub errors: u64,
+    /// Webhook deliveries tried.
+    pub webhook_total: u64,
+    /// Webhook deliveries failed.
+    pub webhook_failed: u64,
+    /// When the plugin last said anything: milliseconds since the agent's start.
+    pub last_heard: Option<u64>,
+    /// The version that the plugin last said it is.
+    pub version_seen: Option<String>,
+}
+
+/// What the plugin said about itself.
+#[derive(Debug, Clone, Default)]
+pub struct Heard {
+    /// Its version.
+    pub version: Option<String>,
+    /// What it runs on.
+    pub env: BTreeMap<String, String>,
+    /// The words of its last error. They stay on this host.
+    pub last_error: Option<String>,
+    /// What is wrong with a way in, by its name.
+    pub troubles: BTreeMap<&'static str, String>,
+}
+
+/// The live counters. Shared by all ways in; the lock is held for one datagram or line at a time.
+#[derive(Debug)]
+pub struct Hub {
+    started: Instant,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    open: Counters,
+    opened: Duration,
+    late: BTreeMap<i64, Counters>,
+    counts: Counts,
+    heard: Heard,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            inner: Mutex::default(),
+        }
+    }
+}
+
+impl Hub {
+    /// Time since the agent's start.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Counts a datagram, at most `budget` lines of it. Gives how many lines were looked at.
+    pub fn datagram(&self, bytes: &[u8], budget: u64, source: Source) -> u64 {
+        let now = self.elapsed();
+        let mut inner = self.inner();
+        let tally = {
+            let Inner {
+                open, counts, heard, ..
+            } = &mut *inner;
+            statsd::parse_datagram(bytes, budget, &mut |fact| {
+                open.record(&fact);
+                note(&fact, source, counts, heard);
+            })
+        };
+        inner.open.add_refused(tally.refused);
+        inner.open.add_dropped(tally.dropped);
+        if tally.taken > 0 {
+            inner.heard_at(now);
+        }
+        tally.taken + tally.refused
+    }
+
+    /// Counts a JSON event that happens now, over a socket.
+    pub fn event(&self, line: &[u8]) {
+        let now = self.elapsed();
+        let mut inner = self.inner();
+        let result = {
+            let Inner {
+                open, counts, heard, ..
+            } = &mut *inner;
+            event::parse_line(line, &mut |fact| {
+                open.record(&fact);
+                note(&fact, Source::Plugin, counts, heard);
+            })
+        };
+        match result {
+            Ok(_) => inner.heard_at(now),
+            Err(_) => inner.open.add_refused(1),
+        }
+    }
+
+    /// Counts a JSON event of a spool file. One that happened before this window opened is counted under its own time,
+    /// by the hour; one without a time, or from the future, now; one older than three days not at all.
+    pub fn spooled_event(&self, line: &[u8], wall: Timestamp) {
+        let elapsed = self.elapsed();
+        let mut inner = self.inner();
+        let open_for = SignedDuration::try_from(elapsed.saturating_sub(inner.opened)).unwrap_or(SignedDuration::ZERO);
+        let opened = wall.checked_sub(open_for).unwrap_or(wall);
+        match event::time_of(line).filter(|at| *at < opened) {
+            Some(at) if wall.duration_since(at) > ANCIENT => inner.open.add_dropped(1),
+            Some(at) => inner.late_event(line, at),
+            None => {
+                drop(inner);
+                self.event(line);
+            }
+        }
+    }
+
+    /// Counts what was not looked at.
+    pub fn dropped(&self, count: u64) {
+        self.inner().open.add_dropped(count);
+    }
+
+    /// Counts what was not in the notation.
+    pub fn refused(&self, count: u64) {
+        self.inner().open.add_refused(count);
+    }
+
+    /// Remembers what is wrong with a way in, or that nothing is any more.
+    pub fn trouble(&self, way: &'static str, what: Option<String>) {
+        let mut inner = self.inner();
+        let troubles = &mut inner.heard.troubles;
+        match what {
+            Some(what) if troubles.len() < MAX_TROUBLES || troubles.contains_key(way) => {
+                troubles.insert(way, what);
+            }
+            _ => {
+                troubles.remove(way);
+            }
+        }
+    }
+
+    /// Whether there are events from before the open window.
+    pub fn has_late(&self) -> bool {
+        !self.inner().late.is_empty()
+    }
+
+    /// Closes the oldest hour of late events; `None` when there are none.
+    pub fn close_late(&self, seq: u64) -> Option<Window> {
+        let (hour, mut counters) = self.inner().late.pop_first()?;
+        let from = Timestamp::from_second(hour * HOUR_S).ok()?;
+        let to = from.checked_add(SignedDuration::from_secs(HOUR_S)).ok()?;
+        Some(counters.close(seq, from, to))
+    }
+
+    /// Closes the open window at `wall` and opens the next. Its length is measured by the monotonic clock, so that a
+    /// wall clock that was set meanwhile bends nothing.
+    pub fn close(&self, seq: u64, wall: Timestamp) -> Window {
+        let now = self.elapsed();
+        let mut inner = self.inner();
+        let length = now.saturating_sub(inner.opened).min(Duration::from_hours(24));
+        inner.opened = now;
+        let length = SignedDuration::try_from(length).unwrap_or(SignedDuration::ZERO);
+        let from = wall.checked_sub(length).unwrap_or(wall);
+        inner.open.close(seq, from, wall)
+    }
+
+    /// What was counted since the agent's start.
+    pub fn counts(&self) -> Counts {
+        self.inner().counts.clone()
+    }
+
+    /// What the plugin said about itself.
+    pub fn heard(&self) -> Heard {
+        self.inner().heard.clone()
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn heard_at(&mut self, now: Duration) {
+        self.counts.last_heard = Some(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    fn late_event(&mut self, line: &[u8], at: Timestamp) {
+        let hour = at.as_second().div_euclid(HOUR_S);
+        if !self.late.contains_key(&hour) && self.late.len() >= MAX_LATE_HOURS {
+            self.open.add_dropped(1);
+            return;
+        }
+        let counters = self.late.entry(hour).or_default();
+        if event::parse_line(line, &mut |fact| counters.record(&fact)).is_err() {
+            counters.add_refused(1);
+        }
+    }
+}
+
+/// What a fact says beside counts of the window.
+fn note(fact: &Fact<'_>, source: Source, counts: &mut Counts, heard: &mut Heard) {
+    match *fact {
+        Fact::Requests { served, failed } => {
+            counts.requests = counts.requests.saturating_add(served);
+            counts.errors = counts.errors.saturating_add(failed);
+        }
+        Fact::Errors(count) => counts.errors = counts.errors.saturating_add(count),
+        Fact::Webhooks { tried, failed } => {
+            counts.webhook_total = counts.webhook_total.saturating_add(tried);
+            counts.webhook_failed = counts.webhook_failed.saturating_add(failed);
+        }
+        Fact::Version(version) if source == Source::Plugin && heard.version.as_deref() != Some(version) => {
+            heard.version = Some(version.to_owned());
+            counts.version_seen = Some(version.to_owned());
+        }
+        Fact::Env { name, value }
+            if source == Source::Plugin && (heard.env.len() < MAX_ENV || heard.env.contains_key(name)) =>
+        {
+            heard.env.insert(name.to_owned(), value.to_owned());
+        }
+        Fact::Message(words) => heard.last_error = Some(words.to_owned()),
+        _ => {}
+    }
+}
