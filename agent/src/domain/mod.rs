@@ -1,4 +1,8 @@
 //! Floor 1, pure: what happens next. `(state, event, now) -> (state, effects)`.
 
+pub mod change;
+pub mod installed;
+pub mod machine;
+pub mod quarantine;
 pub mod renewal;
 pub mod schedule;

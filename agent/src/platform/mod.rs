@@ -1,1 +1,10 @@
 //! Floor 2: the host. Durable files, swap, locks, probes, hooks, sandbox, facts.
+
+pub mod beneath;
+pub mod capability;
+pub mod durable;
+pub mod error;
+pub mod layout;
+pub mod lock;
+pub mod preserve;
+pub mod tree;

@@ -1,6 +1,7 @@
 //! Floor 2: the only place with sled; and the ledger, the fsynced file that the swap trusts.
 
 mod kept;
+pub mod ledger;
 mod memory;
 mod outbox;
 mod sequence;
