@@ -10,4 +10,5 @@ pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod shop;
+pub mod system;
 pub mod wait;

@@ -112,9 +112,9 @@ function handle(request, response) {
     const ms = Number(process.hrtime.bigint() - begun) / 1e6;
     const failed = response.statusCode >= 500;
     if (request.url === "/probe") return;
-    statsd(`plugin.request:1|c|#status:${response.statusCode},version:${version}\nplugin.request.duration:${ms.toFixed(2)}|ms`);
-    if (failed) statsd("plugin.error:1|c");
-    if (request.url === "/webhook") statsd(`plugin.webhook:1|c|#ok:${!failed}`);
+    const lines = [`requests:1|c|#ok:${!failed},version:${version}`, `latency:${ms.toFixed(2)}|ms`];
+    if (request.url === "/webhook") lines.push(`webhook:1|c|#ok:${!failed},version:${version}`);
+    statsd(lines.join("\n"));
   });
   serve(request, response).catch((error) => {
     console.error(error);

@@ -21,7 +21,7 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use tokio::task::JoinSet;
 
-use self::connection::Connection;
+pub use self::connection::Connection;
 pub use self::report::{Report, Swap};
 
 /// What one customer asks, and what it thinks of the answer.
