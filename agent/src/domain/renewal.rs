@@ -136,8 +136,8 @@ mod tests {
     #[test]
     fn failed_tries_are_spaced_further_and_further_apart_up_to_an_hour() {
         let tried = |failures| {
-            let last = LastTry { at: at(21), failures };
-            match due(&lease(0), at(21), Some(last), false, 1.0) {
+            let last = LastTry { at: at(24), failures };
+            match due(&lease(0), at(24), Some(last), false, 1.0) {
                 Due::Later(wait) => wait.as_secs(),
                 Due::Now => 0,
             }
@@ -151,7 +151,7 @@ mod tests {
             at: at(400),
             failures: 9,
         };
-        assert_eq!(due(&lease(0), at(21), Some(last), false, 0.5), Due::Now);
+        assert_eq!(due(&lease(0), at(24), Some(last), false, 0.5), Due::Now);
     }
 
     proptest! {
