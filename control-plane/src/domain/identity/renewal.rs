@@ -10,7 +10,7 @@ use plugmend_shared::ids::Digest;
 pub struct IssuedCertificate {
     /// How many renewals it has behind it.
     pub renewals: u64,
-    /// SHA-256 of its public key (SubjectPublicKeyInfo, DER).
+    /// SHA-256 of its public key (`SubjectPublicKeyInfo`, DER).
     pub key: Digest,
 }
 
