@@ -1,9 +1,16 @@
-//! Who an agent is.
+//! Who an agent is, whether it may speak, and whether it is one host or two.
+
+mod renewal;
+mod sightings;
+mod standing;
 
 use plugmend_shared::ids::{MerchantId, PluginId};
 
-/// The agent behind a request, as its certificate says and as its standing was found to be good. The gateway puts it
-/// into the request's extensions; a handler that finds none refuses.
+pub use renewal::{IssuedCertificate, RenewalRequest, RenewalVerdict, renewal_verdict};
+pub use sightings::{Boot, Evidence, FormerBoot, Sighting, Sightings, Sign, observe};
+pub use standing::{AgentState, CertificateState, Standing, standing};
+
+/// An agent that has proved who it is and may speak. The gateway puts it into a request's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentIdentity {
     /// Whose plugin.
@@ -12,6 +19,6 @@ pub struct AgentIdentity {
     pub plugin_id: PluginId,
     /// Serial number of the certificate, hexadecimal.
     pub serial: String,
-    /// How many renewals this identity has had.
+    /// How many renewals the certificate has behind it.
     pub renewals: u64,
 }
