@@ -1,8 +1,11 @@
 //! Floor 1, pure: what happens next. `(state, event, now) -> (state, effects)`.
 
 pub mod change;
+pub mod gate;
 pub mod installed;
 pub mod machine;
 pub mod quarantine;
 pub mod renewal;
 pub mod schedule;
+mod stats;
+pub mod trial;
