@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rustix::process::Signal;
 
@@ -62,9 +62,33 @@ impl ControlPlane {
 
     /// Starts it again after [`ControlPlane::stop`] or [`ControlPlane::kill`], on the same ports.
     pub fn launch(&mut self) -> Result<()> {
+        let mut command = self.command()?;
+        command.args(["serve", "--migrate"]);
+        let mut running = Running::spawn("the control plane", &mut command, &self.log())?;
+        for at in [self.api, self.gateway] {
+            wait::until("the control plane to listen", Duration::from_mins(1), || {
+                running.check()?;
+                Ok(std::net::TcpStream::connect(at).is_ok().then_some(()))
+            })?;
+        }
+        self.running = Some(running);
+        Ok(())
+    }
+
+    /// The public halves of its online keys, for the release engineers' `init`.
+    pub fn repository_keys(&self) -> Result<Vec<u8>> {
+        let out = self.command()?.arg("repo-keys").output()?;
+        ensure!(
+            out.status.success(),
+            "repo-keys: {}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+        Ok(out.stdout)
+    }
+
+    fn command(&self) -> Result<Command> {
         let mut command = Command::new(binaries::program("plugmend-control-plane")?);
         command
-            .args(["serve", "--migrate"])
             .current_dir(&self.home)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -81,15 +105,7 @@ impl ControlPlane {
                 "LOG_LEVEL",
                 std::env::var("PLUGMEND_TEST_LOG").unwrap_or_else(|_| "info".to_owned()),
             );
-        let mut running = Running::spawn("the control plane", &mut command, &self.log())?;
-        for at in [self.api, self.gateway] {
-            wait::until("the control plane to listen", Duration::from_mins(1), || {
-                running.check()?;
-                Ok(std::net::TcpStream::connect(at).is_ok().then_some(()))
-            })?;
-        }
-        self.running = Some(running);
-        Ok(())
+        Ok(command)
     }
 
     /// Asks it to end and waits for it.

@@ -1,10 +1,16 @@
 //! The whole system: the real programs, wired as in production, on loopback and in a temporary folder.
 
+mod agent_host;
 pub mod binaries;
 mod control_plane;
-mod ops;
+pub mod ops;
+mod releases;
+mod watcher;
 
 pub use self::{
+    agent_host::{AgentHost, Hooks, Host, Plugin, Probe},
     control_plane::{ControlPlane, Options},
     ops::{Ops, OpsKey},
+    releases::{HOLDERS, Releases, THRESHOLD},
+    watcher::{ReadVersion, Watcher, node_version},
 };

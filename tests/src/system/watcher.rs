@@ -1,0 +1,82 @@
+//! Sees from outside when a plugin was swapped: what customers' answers are judged against.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crate::load::Swap;
+
+/// How often the installed version is looked at.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Reads the version that is installed at a path; `None` while it can not be told.
+pub type ReadVersion = fn(&Path) -> Option<String>;
+
+/// Watches one plugin's path.
+pub struct Watcher {
+    stop: Arc<AtomicBool>,
+    swaps: Arc<Mutex<Vec<Swap>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watcher {
+    /// Begins to watch `plugin`.
+    pub fn start(plugin: PathBuf, read: ReadVersion) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let swaps = Arc::new(Mutex::new(Vec::<Swap>::new()));
+        let (stopped, seen) = (stop.clone(), swaps.clone());
+        let thread = thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                if let Some(version) = read(&plugin) {
+                    note(&seen, &version);
+                }
+                thread::sleep(PAUSE);
+            }
+        });
+        Self {
+            stop,
+            swaps,
+            thread: Some(thread),
+        }
+    }
+
+    /// The swaps so far; the first is what was there at the start.
+    pub fn swaps(&self) -> Vec<Swap> {
+        self.swaps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The version that is installed now.
+    pub fn version(&self) -> Option<String> {
+        self.swaps().pop().map(|swap| swap.version)
+    }
+}
+
+fn note(seen: &Mutex<Vec<Swap>>, version: &str) {
+    let mut swaps = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    if swaps.last().is_none_or(|last| last.version != version) {
+        swaps.push(Swap::at(Instant::now(), version));
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It only reads; a panic in it would have shown as a missing swap.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The version in a Node plugin's `package.json`.
+pub fn node_version(plugin: &Path) -> Option<String> {
+    let bytes = std::fs::read(plugin.join("package.json")).ok()?;
+    let package: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    Some(package.get("version")?.as_str()?.to_owned())
+}
