@@ -4,12 +4,13 @@ use plugmend_shared::tuf::{hash::Hashes, product::SignedTarget};
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
-/// Percent-encodes all but unreserved characters (RFC 3986 section 2.3), and a leading dot, so that a role's or a
-/// target's name is one harmless file name.
+/// Percent-encodes all but unreserved characters (RFC 3986 section 2.3), so that a role's or a folder's name is one
+/// segment of a path. A name that is only dots is encoded whole: `.` and `..` mean other folders.
 pub fn encode(name: &str) -> String {
+    let only_dots = name.bytes().all(|byte| byte == b'.');
     let mut out = String::with_capacity(name.len());
-    for (index, byte) in name.bytes().enumerate() {
-        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') || (byte == b'.' && index > 0);
+    for byte in name.bytes() {
+        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') || (byte == b'.' && !only_dots);
         if plain {
             out.push(char::from(byte));
         } else {
@@ -67,7 +68,7 @@ mod tests {
         #[test]
         fn an_encoded_name_is_one_harmless_file_name(name in ".{1,64}") {
             let encoded = encode(&name);
-            prop_assert!(!encoded.starts_with('.'));
+            prop_assert!(encoded != "." && encoded != "..");
             prop_assert!(encoded.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~%".contains(&b)));
         }
 
@@ -79,8 +80,9 @@ mod tests {
 
     #[test]
     fn hostile_role_names_stay_in_their_folder() {
-        assert_eq!(encode("../etc"), "%2E.%2Fetc");
-        assert_eq!(metadata_path("../x", 3, true), "metadata/3.%2E.%2Fx.json");
+        assert_eq!(encode("../etc"), "..%2Fetc");
+        assert_eq!(encode(".."), "%2E%2E");
+        assert_eq!(metadata_path("../x", 3, true), "metadata/3...%2Fx.json");
         assert_eq!(metadata_path("snapshot", 3, false), "metadata/snapshot.json");
     }
 

@@ -74,7 +74,8 @@ impl MetadataStore {
     /// When any step fails; the old file then still stands, or the new one does without the promise that it lasts.
     pub fn save(&self, role: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.path(role);
-        let beside = self.folder.join(format!(".{}.new", encode(role)));
+        // Never the name of a role's file, which ends in `.json`.
+        let beside = self.folder.join(format!("{}.new", encode(role)));
         let result = write_synced(&beside, bytes).and_then(|()| {
             step("metadata.rename")?;
             fs::rename(&beside, &path)
@@ -182,7 +183,7 @@ mod tests {
         let (_home, store) = store();
         store.save("timestamp", b"floor").unwrap();
         // A folder in the way of the file written beside: as root, permissions would not stop us.
-        fs::create_dir(store.folder.join(".timestamp.new")).unwrap();
+        fs::create_dir(store.folder.join("timestamp.new")).unwrap();
         assert!(store.save("timestamp", b"higher").is_err());
         assert_eq!(store.load("timestamp", 10).unwrap().unwrap(), b"floor");
         // A folder in the way of the rename.
@@ -202,7 +203,7 @@ mod tests {
     #[test]
     fn a_half_written_file_of_a_crash_is_overwritten() {
         let (_home, store) = store();
-        fs::write(store.folder.join(".root.new"), b"a much longer half-written text").unwrap();
+        fs::write(store.folder.join("root.new"), b"a much longer half-written text").unwrap();
         store.save("root", b"whole").unwrap();
         assert_eq!(store.load("root", 10).unwrap().unwrap(), b"whole");
     }
