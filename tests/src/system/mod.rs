@@ -4,6 +4,7 @@ mod agent_host;
 pub mod binaries;
 mod control_plane;
 pub mod ops;
+mod outcome;
 mod releases;
 mod watcher;
 
@@ -11,6 +12,7 @@ pub use self::{
     agent_host::{AgentHost, Hooks, Host, Plugin, Probe},
     control_plane::{ControlPlane, Options},
     ops::{Ops, OpsKey},
+    outcome::Ended,
     releases::{HOLDERS, Releases, THRESHOLD},
     watcher::{ReadVersion, Watcher, node_version},
 };

@@ -1,0 +1,59 @@
+//! `make demo`: a real payments plugin is updated, reconfigured, rolled back, and healed after a broken release, while
+//! customers shop.
+
+mod acts;
+mod say;
+mod stage;
+mod summary;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use self::{say::Say, stage::Stage, summary::Summary};
+
+/// Runs the demo; whether everything that it claims was seen.
+///
+/// # Errors
+/// Something could not be set up, or did not happen.
+pub async fn run(keep: bool) -> Result<bool> {
+    let begun = Instant::now();
+    let say = Say::new(begun);
+    say::title("Plugmend demo: a real payments plugin changes hands while customers shop");
+    let mut stage = Stage::set(&say).await?;
+    let played = acts::play(&say, &mut stage).await;
+    let acts = match played {
+        Ok(acts) => acts,
+        Err(error) => {
+            stage.explain(&say);
+            return Err(error);
+        }
+    };
+    let summary = Summary::of(&mut stage, acts, begun.elapsed()).await?;
+    summary.print();
+    if keep {
+        stage.leave_open(&say).await?;
+    }
+    Ok(summary.holds())
+}
+
+/// The demo's policy, so that minutes become seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// Seconds between heartbeats.
+    pub heartbeat_s: u32,
+    /// How long a change is watched, in seconds.
+    pub watch_s: u32,
+    /// Seconds between two looks.
+    pub interval_s: u32,
+}
+
+/// See [`Policy`].
+pub const POLICY: Policy = Policy {
+    heartbeat_s: 2,
+    watch_s: 4,
+    interval_s: 1,
+};
+
+/// The longest that one act may take.
+pub const ACT_LIMIT: Duration = Duration::from_secs(45);

@@ -1,0 +1,263 @@
+//! Sets the stage: Postgres, control plane, release engineers, shop, agent, customers.
+
+use std::{fs, net::SocketAddr, path::Path, process::Command, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use tempfile::TempDir;
+
+use super::{
+    POLICY,
+    say::{self, Say, bytes},
+};
+use crate::{
+    load::{Load, Plan},
+    npm, ports,
+    postgres::{Durability, Postgres},
+    shop::{
+        node::{self, NodeShop, Place},
+        payments::{self, Customers},
+    },
+    system::{
+        AgentHost, ControlPlane, HOLDERS, Hooks, Host, Options, Plugin, Probe, Releases, THRESHOLD, Watcher,
+        node_version,
+    },
+};
+
+/// The product.
+pub const PRODUCT: &str = "payment-stripe";
+/// The version that is broken on purpose.
+pub const BROKEN: &str = "2.21.2";
+
+/// Everything that runs. Fields are dropped in this order, each before what it stands on.
+pub struct Stage {
+    /// Customers at work.
+    pub load: Option<Load>,
+    /// Sees each swap from outside.
+    pub watcher: Watcher,
+    /// The agent.
+    pub agent: AgentHost,
+    /// The shop.
+    pub shop: NodeShop,
+    /// The release engineers.
+    pub releases: Releases,
+    /// The control plane.
+    pub control_plane: ControlPlane,
+    /// Its database.
+    pub postgres: Postgres,
+    /// The plugin's size, unpacked and packed.
+    pub full_size: FullSize,
+    home: Option<TempDir>,
+}
+
+/// How large a release is as a whole.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FullSize {
+    /// Its files, in bytes.
+    pub files: u64,
+    /// Its pack, compressed, in bytes.
+    pub pack: u64,
+}
+
+impl Stage {
+    /// Sets everything up, to the point where customers are served by the first version.
+    pub async fn set(say: &Say) -> Result<Self> {
+        node::ensure()?;
+        let home = tempfile::Builder::new().prefix("plugmend-demo-").tempdir()?;
+        say.line(&format!(
+            "policy: a heartbeat every {} s; a change is watched for {} s, every {} s",
+            POLICY.heartbeat_s, POLICY.watch_s, POLICY.interval_s
+        ));
+        let postgres = Postgres::obtain(Durability::Real)?;
+        let database = postgres.database("plugmend_demo").await?;
+        say.line(&format!("Postgres: {}", host_of(&database)));
+        let options = Options {
+            heartbeat_s: POLICY.heartbeat_s,
+        };
+        let control_plane = ControlPlane::start(&home.path().join("control-plane"), &database, options)?;
+        set_policy(&database).await?;
+        say.line(&format!(
+            "control plane: API {}, agents' gateway {} (mutual TLS)",
+            control_plane.api_url(),
+            control_plane.gateway_url()
+        ));
+        let releases = Releases::begin(&home.path().join("engineers"), PRODUCT, &control_plane)?;
+        say.line(&format!(
+            "release keys: {HOLDERS} holders, {THRESHOLD} must sign; the control plane has none of them"
+        ));
+        let full_size = publish_real_ones(say, &releases)?;
+
+        let place = Place::prepare(&home.path().join("shop"))?;
+        copy(&payments::tree(&payments::FIRST)?, &place.plugin)?;
+        let (port, udp) = (node::port()?, ports::free()?);
+        let udp = SocketAddr::from(([127, 0, 0, 1], udp));
+        let shop = NodeShop::start(&place, port, Some(udp))?;
+        say.line(&format!(
+            "shop: http://{} (Node), with the plugin as somebody installed it",
+            shop.at()
+        ));
+        let agent = AgentHost::start(
+            &home.path().join("agent"),
+            &host(&place, &shop, udp),
+            &control_plane,
+            &releases,
+        )
+        .await?;
+        say.line(&format!(
+            "agent: enrolled with a one-time token as plugin {}",
+            agent.plugin_id()
+        ));
+        let watcher = Watcher::start(place.plugin.clone(), node_version);
+        let load = Load::start(shop.at(), Arc::new(Customers::default()), PLAN);
+        say.line("customers: four on kept connections and four that come anew each time; payments by signed webhook, and forgeries");
+        Ok(Self {
+            load: Some(load),
+            watcher,
+            agent,
+            shop,
+            releases,
+            control_plane,
+            postgres,
+            full_size,
+            home: Some(home),
+        })
+    }
+
+    /// Where to look after something went wrong; the folder is kept for that.
+    pub fn explain(&mut self, say: &Say) {
+        if let Some(home) = self.home.take() {
+            let kept = home.keep();
+            say.line(&format!("logs are kept in {}", kept.display()));
+        }
+    }
+
+    /// Leaves everything running and says where to look, until Ctrl-C.
+    pub async fn leave_open(&mut self, say: &Say) -> Result<()> {
+        let ops = self.control_plane.ops();
+        let token = self.control_plane.state_dir().join("operator-token");
+        fs::write(&token, ops.token())?;
+        say::title("Left running (Ctrl-C ends it)");
+        let lines = [
+            format!("shop           http://{}/checkout", self.shop.at()),
+            format!(
+                "API            {} (token in {})",
+                self.control_plane.api_url(),
+                token.display()
+            ),
+            format!("database       {}", self.control_plane.database_url()),
+            format!("Postgres       {}", self.postgres.url()),
+            format!(
+                "agent          plugmend-agent --config {} status",
+                self.agent.config().display()
+            ),
+            format!("agent's log    {}", self.agent.log().display()),
+            format!("control's log  {}", self.control_plane.log().display()),
+            format!("plugin         {}", self.shop.place().plugin.display()),
+        ];
+        for line in lines {
+            println!("  {line}");
+        }
+        tokio::signal::ctrl_c().await.context("wait for Ctrl-C")
+    }
+}
+
+const PLAN: Plan = Plan {
+    keep_alive: 4,
+    fresh: 4,
+    pause: Duration::from_millis(20),
+    limit: 2_000_000,
+};
+
+/// What the release engineers say about each release: one setting may be set from afar.
+pub const DESCRIPTOR: &str = "impact = \"medium\"\nfixes = [\"webhook_fail_rate\"]\n\
+    [settings]\nfile = \"settings.json\"\n[settings.keys.capture]\ntype = \"boolean\"\n";
+
+fn host(place: &Place, shop: &NodeShop, udp: SocketAddr) -> Host {
+    let probe = Probe {
+        http: format!("http://{}/probe", shop.at()),
+        status: 200,
+        contains: Some("\"version\":\"{version}\"".to_owned()),
+    };
+    Host {
+        plugin: Plugin {
+            product: PRODUCT.to_owned(),
+            cms: "node".to_owned(),
+            path: place.plugin.clone(),
+            layout: "symlink".to_owned(),
+            version: payments::FIRST.version.to_owned(),
+            entries: Vec::new(),
+        },
+        hooks: Hooks {
+            reload: Some(place.reload_hook()),
+            opcache_fastcgi: None,
+        },
+        probes: vec![probe],
+        udp: Some(udp),
+    }
+}
+
+fn publish_real_ones(say: &Say, releases: &Releases) -> Result<FullSize> {
+    let mut size = FullSize::default();
+    for package in [&payments::FIRST, &payments::SECOND] {
+        let tree = payments::tree(package)?;
+        let built = releases.release(&tree, package.version, DESCRIPTOR)?;
+        size.files = built["bytes"].as_u64().context("a build says its size")?;
+        size.pack = built["pack_bytes"].as_u64().context("a build says its pack's size")?;
+        say.line(&format!(
+            "published {} {} from npm: {} files, {}, packed {}",
+            package.name,
+            package.version,
+            built["files"],
+            bytes(size.files),
+            bytes(size.pack)
+        ));
+    }
+    Ok(size)
+}
+
+/// Builds, signs and publishes a third version that can not even be loaded: its main module is cut off in the middle.
+pub fn publish_broken(stage: &Stage) -> Result<()> {
+    let work = tempfile::tempdir()?;
+    let tree = work.path().join("package");
+    copy(&payments::tree(&payments::SECOND)?, &tree)?;
+    let package = tree.join("package.json");
+    let renamed = fs::read_to_string(&package)?.replace(payments::SECOND.version, BROKEN);
+    fs::write(&package, renamed)?;
+    let module = tree.join("dist/core/stripe-base.js");
+    let code = fs::read(&module)?;
+    fs::write(&module, &code[..code.len() / 2])?;
+    stage.releases.release(&tree, BROKEN, DESCRIPTOR)?;
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    npm::run(Command::new("cp").arg("-r").arg(from).arg(to))
+}
+
+async fn set_policy(database: &str) -> Result<()> {
+    let mut connection = PgConnection::connect(database).await?;
+    let (watch, interval) = (i64::from(POLICY.watch_s), i64::from(POLICY.interval_s));
+    let update = sqlx::query(
+        "UPDATE ops_policy SET health_check_timeout_seconds = $1, health_check_interval_seconds = $2, \
+         auto_rollback_on_heartbeat_missed_seconds = $1 WHERE id = 1",
+    )
+    .bind(watch)
+    .bind(interval);
+    connection.execute(update).await.context("set the demo's policy")?;
+    Ok(connection.close().await?)
+}
+
+fn host_of(url: &str) -> String {
+    // A given URL may hold a password.
+    url.rsplit_once('@').map_or(url, |(_, rest)| rest).to_owned()
+}
+
+/// An order's body.
+pub fn order(kind: &str, payload: serde_json::Value) -> serde_json::Value {
+    let mut order = json!({"type": kind});
+    if let (Some(order), serde_json::Value::Object(payload)) = (order.as_object_mut(), payload) {
+        order.extend(payload);
+    }
+    order
+}
