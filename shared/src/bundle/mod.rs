@@ -20,6 +20,7 @@ pub mod limits;
 pub mod manifest;
 pub mod pack;
 pub mod path;
+pub mod release;
 pub mod tree;
 mod varint;
 

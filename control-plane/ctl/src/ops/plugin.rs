@@ -1,0 +1,108 @@
+//! `plugin`
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use plugmend_shared::ids::PluginId;
+use serde_json::json;
+
+use super::{facts, list, text, token::write_secret};
+use crate::{
+    api::{Api, Connection},
+    output::{Output, table},
+};
+
+/// What can be done with plugins.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// List installations.
+    List(List),
+    /// Show one.
+    Show(Show),
+    /// Make or rotate the secret of a plugin that has no agent.
+    Secret(Secret),
+}
+
+/// Arguments of `plugin list`.
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Arguments of `plugin show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// Which.
+    id: PluginId,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Arguments of `plugin secret`.
+#[derive(Debug, Args)]
+pub struct Secret {
+    /// Whose.
+    id: PluginId,
+    /// Write the secret to this new file (mode 0600) instead of printing it.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// The most pages that a list is read over; more plugins than that are for the console.
+const MAX_PAGES: usize = 100;
+
+/// Runs one.
+pub fn run(verb: &Verb) -> anyhow::Result<Output> {
+    match verb {
+        Verb::List(a) => all(a),
+        Verb::Show(a) => {
+            let plugin = Api::connect(&a.connection)?.get(&format!("/api/ops/plugins/{}", a.id))?;
+            Ok(Output::new(facts(&plugin), plugin))
+        }
+        Verb::Secret(a) => secret(a),
+    }
+}
+
+fn all(arguments: &List) -> anyhow::Result<Output> {
+    let api = Api::connect(&arguments.connection)?;
+    let mut plugins = Vec::new();
+    let mut path = "/api/ops/plugins".to_owned();
+    for _ in 0..MAX_PAGES {
+        let page = api.get(&path)?;
+        plugins.extend(list(&page, "plugins").iter().cloned());
+        let Some(cursor) = page.get("next_cursor").and_then(|c| c.as_str()) else {
+            break;
+        };
+        path = format!("/api/ops/plugins?cursor={cursor}");
+    }
+    let rows = plugins.iter().map(|p| {
+        ["id", "product", "plugin_version", "status", "last_heartbeat"]
+            .iter()
+            .map(|field| text(p, field))
+            .collect()
+    });
+    let words = table(&["ID", "PRODUCT", "VERSION", "STATUS", "LAST HEARTBEAT"], rows);
+    Ok(Output::new(words, json!({ "plugins": plugins })))
+}
+
+fn secret(arguments: &Secret) -> anyhow::Result<Output> {
+    let path = format!("/api/ops/plugins/{}/secret", arguments.id);
+    let mut made = Api::connect(&arguments.connection)?.post(&path, &json!({}))?;
+    let field = if made.get("plugin_secret").is_some() {
+        "plugin_secret"
+    } else {
+        "secret"
+    };
+    let Some(out) = &arguments.out else {
+        return Ok(Output::new(text(&made, field), made));
+    };
+    write_secret(out, &text(&made, field))?;
+    if let Some(fields) = made.as_object_mut() {
+        fields.remove(field);
+        fields.insert("file".to_owned(), json!(out));
+    }
+    Ok(Output::new(format!("the secret is in {}", out.display()), made))
+}
