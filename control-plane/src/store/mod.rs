@@ -1,6 +1,10 @@
 //! The only place with SQL: one file for each aggregate.
 
+pub mod agent;
+pub mod certificate;
+pub mod enrolment_token;
 mod error;
+pub mod standing_feed;
 
 use std::time::Duration;
 
