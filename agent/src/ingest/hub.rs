@@ -7,7 +7,9 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use plugmend_shared::telemetry::{Counters, Fact, Window, event, statsd};
+use plugmend_shared::telemetry::{Bucket, Counters, Fact, Window, event, statsd};
+
+use crate::domain::trial::{LiveCounters, RequestCounts};
 
 /// The most names of the environment that are remembered.
 const MAX_ENV: usize = 16;
@@ -26,23 +28,6 @@ pub enum Source {
     Plugin,
     /// UDP: any user of the host can write there, so it counts but proves nothing.
     Anyone,
-}
-
-/// What was counted since the agent's start. The trial takes the difference of two of these.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Requests served.
-    pub requests: u64,
-    /// Errors.
-    pub errors: u64,
-    /// Webhook deliveries tried.
-    pub webhook_total: u64,
-    /// Webhook deliveries failed.
-    pub webhook_failed: u64,
-    /// When the plugin last said anything: milliseconds since the agent's start.
-    pub last_heard: Option<u64>,
-    /// The version that the plugin last said it is.
-    pub version_seen: Option<String>,
 }
 
 /// What the plugin said about itself.
@@ -70,7 +55,13 @@ struct Inner {
     open: Counters,
     opened: Duration,
     late: BTreeMap<i64, Counters>,
-    counts: Counts,
+    counts: RequestCounts,
+    /// When the plugin last said anything, since the agent's start.
+    heard_at: Option<Duration>,
+    /// What was counted when the open window was opened.
+    counts_at_open: RequestCounts,
+    /// Closed windows of the last hour, those of before a restart included.
+    last_hour: Bucket,
     heard: Heard,
 }
 
@@ -190,14 +181,15 @@ impl Hub {
         let mut inner = self.inner();
         let length = now.saturating_sub(inner.opened).min(Duration::from_hours(24));
         inner.opened = now;
+        inner.counts_at_open = inner.counts.clone();
         let length = SignedDuration::try_from(length).unwrap_or(SignedDuration::ZERO);
         let from = wall.checked_sub(length).unwrap_or(wall);
         inner.open.close(seq, from, wall)
     }
 
-    /// What was counted since the agent's start.
-    pub fn counts(&self) -> Counts {
-        self.inner().counts.clone()
+    /// Remembers what the closed windows of the last hour add up to.
+    pub fn set_last_hour(&self, sums: Bucket) {
+        self.inner().last_hour = sums;
     }
 
     /// What the plugin said about itself.
@@ -210,9 +202,37 @@ impl Hub {
     }
 }
 
+impl LiveCounters for Hub {
+    fn counts(&self) -> RequestCounts {
+        let now = self.elapsed();
+        self.inner().counts_at(now)
+    }
+
+    fn recent(&self) -> RequestCounts {
+        let now = self.elapsed();
+        let inner = self.inner();
+        let (live, open, hour) = (inner.counts_at(now), &inner.counts_at_open, inner.last_hour);
+        let since = |closed: u64, live: u64, open: u64| closed.saturating_add(live.saturating_sub(open));
+        RequestCounts {
+            requests: since(hour.requests, live.requests, open.requests),
+            errors: since(hour.errors, live.errors, open.errors),
+            webhook_total: since(hour.webhook_total, live.webhook_total, open.webhook_total),
+            webhook_failed: since(hour.webhook_failed, live.webhook_failed, open.webhook_failed),
+            ..live
+        }
+    }
+}
+
 impl Inner {
+    fn counts_at(&self, now: Duration) -> RequestCounts {
+        RequestCounts {
+            silent_for: self.heard_at.map(|at| now.saturating_sub(at)),
+            ..self.counts.clone()
+        }
+    }
+
     fn heard_at(&mut self, now: Duration) {
-        self.counts.last_heard = Some(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+        self.heard_at = Some(now);
     }
 
     fn late_event(&mut self, line: &[u8], at: Timestamp) {
@@ -229,7 +249,7 @@ impl Inner {
 }
 
 /// What a fact says beside counts of the window.
-fn note(fact: &Fact<'_>, source: Source, counts: &mut Counts, heard: &mut Heard) {
+fn note(fact: &Fact<'_>, source: Source, counts: &mut RequestCounts, heard: &mut Heard) {
     match *fact {
         Fact::Requests { served, failed } => {
             counts.requests = counts.requests.saturating_add(served);

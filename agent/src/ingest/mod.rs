@@ -19,7 +19,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use thiserror::Error;
 use tokio::sync::watch;
 
-pub use hub::{Counts, Heard, Hub, Source};
+pub use hub::{Heard, Hub, Source};
 pub use socket::group_id;
 pub use spool_dir::SPOOL_SUFFIX;
 

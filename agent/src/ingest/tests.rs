@@ -18,6 +18,7 @@ use plugmend_shared::{
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::domain::trial::{LiveCounters as _, RequestCounts};
 
 struct Running {
     hub: Arc<Hub>,
@@ -47,7 +48,7 @@ fn options(dir: &Path) -> IngestOptions {
     }
 }
 
-async fn until(hub: &Hub, what: impl Fn(&Counts) -> bool) {
+async fn until(hub: &Hub, what: impl Fn(&RequestCounts) -> bool) {
     let wait = async {
         while !what(&hub.counts()) {
             sleep(Duration::from_millis(10)).await;
@@ -214,6 +215,19 @@ fn late_events_keep_their_own_hour_and_ancient_ones_are_dropped() {
 }
 
 #[test]
+fn the_last_hour_is_the_closed_windows_and_the_open_one() {
+    let hub = Hub::default();
+    let error = b"{\"type\":\"error\"}";
+    hub.set_last_hour(plugmend_shared::telemetry::Bucket { requests: 100, errors: 3, ..Default::default() });
+    hub.event(error);
+    assert_eq!((hub.recent().requests, hub.recent().errors), (100, 4));
+    hub.close(1, SystemClock.now());
+    assert_eq!((hub.recent().errors, hub.counts().errors), (3, 1));
+    hub.event(error);
+    assert_eq!((hub.recent().errors, hub.counts().errors), (4, 2));
+}
+
+#[test]
 fn a_clock_that_is_set_back_bends_no_window() {
     let hub = Hub::default();
     let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
@@ -258,12 +272,12 @@ async fn a_flooding_plugin_gets_its_budget_and_others_are_still_heard() {
     stream.write_all(b"{\"type\":\"webhook\",\"ok\":true}\n").unwrap();
     until(&running.hub, |counts| counts.webhook_total == 1).await;
     on.store(false, std::sync::atomic::Ordering::Relaxed);
-    let sent = thread.join().unwrap() * 2;
+    let offered = thread.join().unwrap() * 2;
     let counted = running.hub.counts().requests;
     let ticks = running.hub.elapsed().as_millis() / budget::TICK.as_millis() + 2;
     assert!(
         u128::from(counted) <= ticks * u128::from(budget::LINES),
-        "{counted} of {sent} in {ticks} ticks"
+        "{counted} of {offered} in {ticks} ticks"
     );
     assert!(running.hub.elapsed() >= before);
 }

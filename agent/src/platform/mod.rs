@@ -8,3 +8,4 @@ pub mod layout;
 pub mod lock;
 pub mod preserve;
 pub mod tree;
+pub mod facts;

@@ -1,5 +1,6 @@
 //! Floor 2: the only place with sled; and the ledger, the fsynced file that the swap trusts.
 
+mod inbox;
 mod kept;
 pub mod ledger;
 mod memory;
@@ -7,6 +8,7 @@ mod outbox;
 mod sequence;
 mod spool;
 
+pub use inbox::{MAX_ORDERS, Order};
 pub use kept::{Kept, Opened, StoreError};
 pub use outbox::Answer;
 pub use sequence::Sequence;

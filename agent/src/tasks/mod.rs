@@ -1,1 +1,53 @@
 //! Floor 4: heartbeat, commands, watch, integrity, renewal.
+//!
+//! Each task is a loop that sleeps until something is due, does one thing, and shows the outcome on the [`board`].
+//! None retries inside: its next turn is the retry. All end when they are asked to and only then.
+
+pub mod board;
+pub mod commands;
+pub mod heartbeat;
+mod orders;
+mod outbox;
+mod report;
+mod window;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+pub use orders::Orders;
+use plugmend_shared::clock::Clock;
+use tokio::{sync::watch, time::sleep};
+
+use crate::{ingest::Hub, store::Kept, upstream::client::Client};
+
+/// What all tasks share.
+#[derive(Clone)]
+pub struct Common {
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness, from the system.
+    pub random: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// What may be lost in a power cut.
+    pub kept: Arc<Kept>,
+    /// What the plugin says.
+    pub hub: Arc<Hub>,
+    /// The way to the control plane.
+    pub client: Arc<Client>,
+    /// What people are shown.
+    pub board: Arc<board::Board>,
+    /// Orders in hand.
+    pub orders: Arc<Orders>,
+}
+
+/// Waits for `wait`, or until the agent stops; whether to go on.
+async fn rest(wait: Duration, stop: &mut watch::Receiver<bool>) -> bool {
+    unless_stopped(sleep(wait), stop).await.is_some()
+}
+
+/// Does `work` unless the agent stops first.
+async fn unless_stopped<T>(work: impl Future<Output = T>, stop: &mut watch::Receiver<bool>) -> Option<T> {
+    tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => None,
+        done = work => Some(done),
+    }
+}

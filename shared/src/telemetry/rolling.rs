@@ -15,6 +15,9 @@ const MAX_BUCKETS: usize = 24 * 12 + 1;
 /// Sums over five minutes of wall-clock time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
+    /// Requests served.
+    #[serde(default)]
+    pub requests: u64,
     /// Errors.
     pub errors: u64,
     /// Webhook deliveries tried.
@@ -47,6 +50,7 @@ impl Rolling {
     pub fn add(&mut self, window: &Window, now: Timestamp) -> (i64, Bucket) {
         let index = index_of(window.to);
         let bucket = self.0.entry(index).or_default();
+        bucket.requests = bucket.requests.saturating_add(window.requests);
         bucket.errors = bucket.errors.saturating_add(window.errors);
         bucket.webhook_total = bucket.webhook_total.saturating_add(window.webhook_total);
         bucket.webhook_failed = bucket.webhook_failed.saturating_add(window.webhook_failed);
@@ -61,18 +65,22 @@ impl Rolling {
             .fold(0, |sum, bucket| sum.saturating_add(bucket.errors))
     }
 
+    /// Sums of the last hour.
+    pub fn last_hour(&self, now: Timestamp) -> Bucket {
+        self.within(now, SignedDuration::from_hours(1))
+            .fold(Bucket::default(), |sum, bucket| Bucket {
+                requests: sum.requests.saturating_add(bucket.requests),
+                errors: sum.errors.saturating_add(bucket.errors),
+                webhook_total: sum.webhook_total.saturating_add(bucket.webhook_total),
+                webhook_failed: sum.webhook_failed.saturating_add(bucket.webhook_failed),
+            })
+    }
+
     /// Share of webhook deliveries that failed in the last hour, 0 to 1; `None` when there were none.
     pub fn webhook_fail_rate(&self, now: Timestamp) -> Option<f64> {
-        let (total, failed) =
-            self.within(now, SignedDuration::from_hours(1))
-                .fold((0u64, 0u64), |(total, failed), bucket| {
-                    (
-                        total.saturating_add(bucket.webhook_total),
-                        failed.saturating_add(bucket.webhook_failed),
-                    )
-                });
+        let hour = self.last_hour(now);
         #[expect(clippy::cast_precision_loss, reason = "a share does not need more than 52 bits")]
-        (total > 0).then(|| (failed as f64 / total as f64).min(1.0))
+        (hour.webhook_total > 0).then(|| (hour.webhook_failed as f64 / hour.webhook_total as f64).min(1.0))
     }
 
     fn within(&self, now: Timestamp, span: SignedDuration) -> impl Iterator<Item = &Bucket> {

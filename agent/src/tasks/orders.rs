@@ -1,0 +1,195 @@
+//! Orders in hand: one queue for what heartbeats and long polls bring, so that one order twice is one order.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use plugmend_shared::{ids::CommandId, protocol::command::Command};
+use tokio::sync::{Notify, mpsc};
+
+use crate::store::{Kept, MAX_ORDERS, Order, StoreError};
+
+/// What became of an order that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// New: it is queued and remembered.
+    Queued,
+    /// In hand already: nothing to do but to say so again.
+    InHand,
+    /// Too many wait. The control plane sends it again.
+    Full,
+}
+
+/// The queue. The worker takes from its front; the front stays until it has ended.
+#[derive(Debug)]
+pub struct Orders {
+    kept: Arc<Kept>,
+    queue: Mutex<VecDeque<Order>>,
+    arrived: Notify,
+    taken: mpsc::Sender<Command>,
+}
+
+impl Orders {
+    /// The orders that a last life of the agent left. Orders that are newly taken are sent to `taken`, to be
+    /// acknowledged (when nobody reads fast enough, that one acknowledgement is left out).
+    ///
+    /// # Errors
+    /// When they can not be read.
+    pub fn open(kept: Arc<Kept>, taken: mpsc::Sender<Command>) -> Result<Self, StoreError> {
+        let queue = Mutex::new(kept.orders()?.into());
+        Ok(Self {
+            kept,
+            queue,
+            arrived: Notify::new(),
+            taken,
+        })
+    }
+
+    /// Takes what arrived. Nothing is acknowledged that is not on disk.
+    ///
+    /// # Errors
+    /// When it can not be written; the control plane sends it again.
+    pub fn take(&self, command: Command, now: Timestamp) -> Result<Taken, StoreError> {
+        let order = Order {
+            command,
+            received_at: now,
+        };
+        let mut queue = self.queue();
+        if let Some(known) = queue.iter_mut().find(|known| known.command.id == order.command.id) {
+            if known.command.payload.generation >= order.command.payload.generation {
+                return Ok(Taken::InHand);
+            }
+        } else if queue.len() >= MAX_ORDERS {
+            return Ok(Taken::Full);
+        }
+        self.kept.take_order(&order)?;
+        let _ = self.taken.try_send(order.command.clone());
+        // A new try at an order whose last try is under way comes after it.
+        queue.push_back(order);
+        self.arrived.notify_one();
+        Ok(Taken::Queued)
+    }
+
+    /// Waits for an order. It stays at the front until [`Orders::ended`].
+    pub async fn next(&self) -> Order {
+        loop {
+            let arrived = self.arrived.notified();
+            if let Some(order) = self.queue().front() {
+                return order.clone();
+            }
+            arrived.await;
+        }
+    }
+
+    /// The order at the front has ended and its result is kept.
+    ///
+    /// # Errors
+    /// When it can not be written.
+    pub fn ended(&self, id: CommandId) -> Result<(), StoreError> {
+        let mut queue = self.queue();
+        queue.pop_front();
+        // A later try at the same order is kept under the same id.
+        match queue.iter().find(|order| order.command.id == id) {
+            Some(later) => self.kept.take_order(later),
+            None => self.kept.ended(id),
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Order>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether an order is void: it waited longer than it may. A clock that was set back does not make it older.
+pub fn is_void(order: &Order, now: Timestamp) -> bool {
+    let waited = now.duration_since(order.received_at);
+    let may = order
+        .command
+        .payload
+        .expires_in_s
+        .and_then(|seconds| i64::try_from(seconds).ok());
+    may.is_some_and(|seconds| waited > SignedDuration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use plugmend_shared::{
+        generation::Generation,
+        protocol::command::{CommandKind, CommandPayload},
+    };
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn command(id: u128, generation: u64) -> Command {
+        Command {
+            id: CommandId(Uuid::from_u128(id)),
+            kind: CommandKind::Restart,
+            payload: CommandPayload {
+                generation: Generation(generation),
+                expires_in_s: Some(60),
+                ..CommandPayload::default()
+            },
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn orders(dir: &std::path::Path) -> (Orders, mpsc::Receiver<Command>) {
+        let (sender, receiver) = mpsc::channel(4);
+        (
+            Orders::open(Arc::new(Kept::open(dir).unwrap().kept), sender).unwrap(),
+            receiver,
+        )
+    }
+
+    #[tokio::test]
+    async fn an_order_twice_is_one_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let (orders, mut taken) = orders(dir.path());
+        assert_eq!(orders.take(command(1, 5), at(0)).unwrap(), Taken::Queued);
+        assert_eq!(orders.take(command(1, 5), at(1)).unwrap(), Taken::InHand);
+        assert_eq!(orders.next().await.command, command(1, 5));
+        orders.ended(command(1, 5).id).unwrap();
+        assert_eq!(taken.recv().await.unwrap(), command(1, 5));
+        assert!(taken.try_recv().is_err(), "it was acknowledged once");
+    }
+
+    #[tokio::test]
+    async fn a_new_try_comes_after_the_one_under_way_and_survives_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        {
+            let (orders, _taken) = orders(dir.path());
+            orders.take(command(1, 5), at(0)).unwrap();
+            orders.take(command(1, 6), at(0)).unwrap();
+            orders.ended(command(1, 5).id).unwrap();
+            assert_eq!(orders.next().await.command, command(1, 6));
+        }
+        let (orders, _taken) = orders(dir.path());
+        assert_eq!(orders.next().await.command, command(1, 6));
+    }
+
+    #[test]
+    fn only_so_many_orders_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        let (orders, _taken) = orders(dir.path());
+        for id in 0..MAX_ORDERS as u128 {
+            assert_eq!(orders.take(command(id, 1), at(0)).unwrap(), Taken::Queued);
+        }
+        assert_eq!(orders.take(command(99, 1), at(0)).unwrap(), Taken::Full);
+    }
+
+    #[test]
+    fn an_order_is_void_after_its_time_and_not_before() {
+        let order = Order {
+            command: command(1, 1),
+            received_at: at(1000),
+        };
+        assert!(!is_void(&order, at(1060)) && is_void(&order, at(1061)));
+        assert!(!is_void(&order, at(0)), "a clock set back");
+    }
+}

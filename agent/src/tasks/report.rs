@@ -1,0 +1,124 @@
+//! What a heartbeat says.
+
+use std::path::PathBuf;
+
+use plugmend_shared::{
+    ids::BootId,
+    protocol::{
+        MAX_HEARTBEAT_BYTES,
+        heartbeat::{AgentReport, Heartbeat, HostReport, InstalledReport, MAX_WINDOWS},
+    },
+    telemetry::{Rolling, Window},
+};
+use serde_json::{Map, Value};
+
+use super::Common;
+use crate::{
+    platform::facts::{self, Facts},
+    store::StoreError,
+};
+
+/// What of a heartbeat's length windows may have, in bytes; the rest is for the reports.
+pub(super) const MAX_WINDOW_BYTES: usize = MAX_HEARTBEAT_BYTES / 4 * 3;
+/// The most windows in one heartbeat.
+pub(super) const BATCH: usize = MAX_WINDOWS;
+/// The host is looked at only with every so many seconds between.
+const SAMPLE_EVERY_S: u64 = 60;
+
+/// What the reporter has to be told.
+#[derive(Debug, Clone)]
+pub struct ReporterOptions {
+    /// Where the plugin lies.
+    pub plugin_path: PathBuf,
+    /// The platform.
+    pub cms: String,
+    /// This life of the agent.
+    pub boot_id: BootId,
+    /// What of the host's protection could not be had.
+    pub reduced_protection: Vec<String>,
+}
+
+/// What is installed, as the engine says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Installed {
+    /// Its version.
+    pub version: Option<String>,
+    /// The rest.
+    pub report: Option<InstalledReport>,
+}
+
+/// Writes heartbeats.
+pub(super) struct Reporter {
+    options: ReporterOptions,
+    facts: Facts,
+    host: Option<HostReport>,
+    sampled_at: u64,
+}
+
+impl Reporter {
+    pub(super) fn new(options: ReporterOptions) -> Self {
+        Self {
+            options,
+            facts: Facts::default(),
+            host: None,
+            sampled_at: 0,
+        }
+    }
+
+    pub(super) fn heartbeat(
+        &mut self,
+        common: &Common,
+        seq: u64,
+        windows: Vec<Window>,
+        rolling: &Rolling,
+        installed: Installed,
+    ) -> Result<Heartbeat, StoreError> {
+        let now = common.clock.now();
+        let heard = common.hub.heard();
+        let uptime = common.hub.elapsed().as_secs();
+        let (merchant_id, plugin_id) = common.client.names();
+        // What says that it runs before what lies on the disk.
+        let version = heard.version.or(installed.version);
+        Ok(Heartbeat {
+            plugin_id,
+            merchant_id,
+            plugin_version: version.unwrap_or_else(|| "unknown".to_owned()),
+            env: self.env(heard.env),
+            errors_last_24h: rolling.errors_last_24h(now),
+            webhook_fail_rate: rolling.webhook_fail_rate(now),
+            uptime,
+            timestamp: now,
+            boot_id: Some(self.options.boot_id),
+            seq: Some(seq),
+            windows,
+            agent: Some(AgentReport {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                rss_bytes: facts::own_rss(),
+                spool_dropped: common.kept.spool_dropped()?,
+                reduced_protection: self.options.reduced_protection.clone(),
+            }),
+            host: self.host(uptime),
+            integrity: common.board.shown().integrity,
+            installed: installed.report,
+        })
+    }
+
+    fn env(&self, heard: std::collections::BTreeMap<String, String>) -> Map<String, Value> {
+        let mut env: Map<String, Value> = heard
+            .into_iter()
+            .map(|(name, value)| (name, Value::String(value)))
+            .collect();
+        env.insert("cms".to_owned(), Value::String(self.options.cms.clone()));
+        env.insert("os".to_owned(), Value::String(std::env::consts::OS.to_owned()));
+        env.insert("arch".to_owned(), Value::String(std::env::consts::ARCH.to_owned()));
+        env
+    }
+
+    fn host(&mut self, uptime: u64) -> Option<HostReport> {
+        if self.host.is_none() || uptime >= self.sampled_at.saturating_add(SAMPLE_EVERY_S) {
+            self.host = self.facts.sample(&self.options.plugin_path);
+            self.sampled_at = uptime;
+        }
+        self.host.clone()
+    }
+}

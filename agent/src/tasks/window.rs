@@ -1,0 +1,65 @@
+//! Closes windows and keeps them.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use plugmend_shared::telemetry::{Rolling, Window};
+
+use crate::{
+    ingest::Hub,
+    store::{Kept, Sequence, StoreError},
+};
+
+/// Windows held in memory while the disk takes none.
+const MAX_HELD: usize = 16;
+
+/// Closes windows: a number first, then the window, then the disk. Without a number the window stays open.
+#[derive(Debug)]
+pub(super) struct Closer {
+    pub(super) sequence: Sequence,
+    pub(super) rolling: Rolling,
+    machine: String,
+    held: VecDeque<Window>,
+}
+
+impl Closer {
+    /// Takes up where the last life of the agent left.
+    pub(super) fn open(sequence: Sequence, rolling: Rolling, machine: String, hub: &Hub, now: Timestamp) -> Self {
+        hub.set_last_hour(rolling.last_hour(now));
+        Self {
+            sequence,
+            rolling,
+            machine,
+            held: VecDeque::new(),
+        }
+    }
+
+    /// Closes the open window, and the hours of late events before it.
+    pub(super) fn close(&mut self, hub: &Hub, kept: &Kept, now: Timestamp) -> Result<(), StoreError> {
+        while hub.has_late() && self.held.len() < MAX_HELD {
+            let seq = self.next(kept)?;
+            self.held.extend(hub.close_late(seq));
+        }
+        if self.held.len() < MAX_HELD {
+            let seq = self.next(kept)?;
+            self.held.push_back(hub.close(seq, now));
+        }
+        let result = self.keep(kept, now);
+        hub.set_last_hour(self.rolling.last_hour(now));
+        result
+    }
+
+    fn keep(&mut self, kept: &Kept, now: Timestamp) -> Result<(), StoreError> {
+        while let Some(window) = self.held.front() {
+            kept.spool(window, now)?;
+            kept.remember(&mut self.rolling, window, now)?;
+            self.held.pop_front();
+        }
+        kept.flush()
+    }
+
+    /// The next number, for a window or a heartbeat.
+    pub(super) fn next(&mut self, kept: &Kept) -> Result<u64, StoreError> {
+        self.sequence.next(kept, &self.machine)
+    }
+}
