@@ -218,7 +218,11 @@ fn late_events_keep_their_own_hour_and_ancient_ones_are_dropped() {
 fn the_last_hour_is_the_closed_windows_and_the_open_one() {
     let hub = Hub::default();
     let error = b"{\"type\":\"error\"}";
-    hub.set_last_hour(plugmend_shared::telemetry::Bucket { requests: 100, errors: 3, ..Default::default() });
+    hub.set_last_hour(plugmend_shared::telemetry::Bucket {
+        requests: 100,
+        errors: 3,
+        ..Default::default()
+    });
     hub.event(error);
     assert_eq!((hub.recent().requests, hub.recent().errors), (100, 4));
     hub.close(1, SystemClock.now());
