@@ -32,14 +32,14 @@ pub async fn run(keep: bool) -> Result<bool> {
     let summary = Summary::of(&mut stage, acts, begun.elapsed()).await?;
     summary.print();
     if keep {
-        stage.leave_open(&say).await?;
+        stage.leave_open().await?;
     }
     Ok(summary.holds())
 }
 
-/// The demo's policy, so that minutes become seconds.
+/// So that minutes become seconds.
 #[derive(Debug, Clone, Copy)]
-pub struct Policy {
+pub struct Pace {
     /// Seconds between heartbeats.
     pub heartbeat_s: u32,
     /// How long a change is watched, in seconds.
@@ -48,8 +48,8 @@ pub struct Policy {
     pub interval_s: u32,
 }
 
-/// See [`Policy`].
-pub const POLICY: Policy = Policy {
+/// The demo's pace.
+pub const PACE: Pace = Pace {
     heartbeat_s: 2,
     watch_s: 4,
     interval_s: 1,

@@ -4,11 +4,10 @@ use std::{fs, net::SocketAddr, path::Path, process::Command, sync::Arc, time::Du
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 
 use super::{
-    POLICY,
+    PACE,
     say::{self, Say, bytes},
 };
 use crate::{
@@ -20,7 +19,7 @@ use crate::{
         payments::{self, Customers},
     },
     system::{
-        AgentHost, ControlPlane, HOLDERS, Hooks, Host, Options, Plugin, Probe, Releases, THRESHOLD, Watcher,
+        AgentHost, ControlPlane, HOLDERS, Hooks, Host, Options, Plugin, Policy, Probe, Releases, THRESHOLD, Watcher,
         node_version,
     },
 };
@@ -67,16 +66,20 @@ impl Stage {
         let home = tempfile::Builder::new().prefix("plugmend-demo-").tempdir()?;
         say.line(&format!(
             "policy: a heartbeat every {} s; a change is watched for {} s, every {} s",
-            POLICY.heartbeat_s, POLICY.watch_s, POLICY.interval_s
+            PACE.heartbeat_s, PACE.watch_s, PACE.interval_s
         ));
         let postgres = Postgres::obtain(Durability::Real)?;
         let database = postgres.database("plugmend_demo").await?;
         say.line(&format!("Postgres: {}", host_of(&database)));
         let options = Options {
-            heartbeat_s: POLICY.heartbeat_s,
+            heartbeat_s: PACE.heartbeat_s,
         };
         let control_plane = ControlPlane::start(&home.path().join("control-plane"), &database, options)?;
-        set_policy(&database).await?;
+        let policy = Policy {
+            watch_s: PACE.watch_s,
+            interval_s: PACE.interval_s,
+        };
+        policy.set(&database).await?;
         say.line(&format!(
             "control plane: API {}, agents' gateway {} (mutual TLS)",
             control_plane.api_url(),
@@ -133,7 +136,7 @@ impl Stage {
     }
 
     /// Leaves everything running and says where to look, until Ctrl-C.
-    pub async fn leave_open(&mut self, say: &Say) -> Result<()> {
+    pub async fn leave_open(&mut self) -> Result<()> {
         let ops = self.control_plane.ops();
         let token = self.control_plane.state_dir().join("operator-token");
         fs::write(&token, ops.token())?;
@@ -233,19 +236,6 @@ pub fn publish_broken(stage: &Stage) -> Result<()> {
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
     npm::run(Command::new("cp").arg("-r").arg(from).arg(to))
-}
-
-async fn set_policy(database: &str) -> Result<()> {
-    let mut connection = PgConnection::connect(database).await?;
-    let (watch, interval) = (i64::from(POLICY.watch_s), i64::from(POLICY.interval_s));
-    let update = sqlx::query(
-        "UPDATE ops_policy SET health_check_timeout_seconds = $1, health_check_interval_seconds = $2, \
-         auto_rollback_on_heartbeat_missed_seconds = $1 WHERE id = 1",
-    )
-    .bind(watch)
-    .bind(interval);
-    connection.execute(update).await.context("set the demo's policy")?;
-    Ok(connection.close().await?)
 }
 
 fn host_of(url: &str) -> String {

@@ -4,3 +4,4 @@ pub mod gateway;
 pub mod node;
 pub mod payments;
 pub mod php;
+pub mod shelf;

@@ -5,14 +5,18 @@ pub mod binaries;
 mod control_plane;
 pub mod ops;
 mod outcome;
+mod policy;
 mod releases;
 mod watcher;
+mod whole;
 
 pub use self::{
     agent_host::{AgentHost, Hooks, Host, Plugin, Probe},
     control_plane::{ControlPlane, Options},
     ops::{Ops, OpsKey},
     outcome::Ended,
+    policy::Policy,
     releases::{HOLDERS, Releases, THRESHOLD},
     watcher::{ReadVersion, Watcher, node_version},
+    whole::{FIRST, LIMIT, PRODUCT, Whole, update_to},
 };

@@ -1,0 +1,28 @@
+//! `ops_policy`, so that tests and the demo need not wait for minutes.
+
+use anyhow::{Context, Result};
+use sqlx::{Connection as _, Executor as _, PgConnection};
+
+/// How a change is watched.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// How long a change is watched, in seconds.
+    pub watch_s: u32,
+    /// Seconds between two looks.
+    pub interval_s: u32,
+}
+
+impl Policy {
+    /// Writes it, as ops would by SQL.
+    pub async fn set(self, database_url: &str) -> Result<()> {
+        let mut connection = PgConnection::connect(database_url).await?;
+        let update = sqlx::query(
+            "UPDATE ops_policy SET health_check_timeout_seconds = $1, health_check_interval_seconds = $2, \
+             auto_rollback_on_heartbeat_missed_seconds = $1 WHERE id = 1",
+        )
+        .bind(i64::from(self.watch_s))
+        .bind(i64::from(self.interval_s));
+        connection.execute(update).await.context("set the policy")?;
+        Ok(connection.close().await?)
+    }
+}
