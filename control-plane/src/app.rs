@@ -3,15 +3,23 @@
 use std::{net::TcpListener, sync::Arc};
 
 use anyhow::Context as _;
-use plugmend_shared::clock::SystemClock;
+use plugmend_shared::clock::{Clock, SystemClock};
 
 use crate::{
     config::{ConfigError, Role, Settings},
     http::{self, AppState, auth::TokenVerifier},
     lifecycle::Lifecycle,
-    service::Entropy,
+    service::{
+        Entropy,
+        command::Polls,
+        ingest::{self, IngestOptions},
+        secret::SecretHasher,
+    },
     store::{Db, DbOptions},
 };
+
+/// How many long polls one process holds: 28 kB a connection, so about 1.4 GB at most.
+const MAX_POLLS: usize = 50_000;
 
 /// Runs the roles until told to stop.
 ///
@@ -60,7 +68,7 @@ fn open(settings: &Settings) -> anyhow::Result<Db> {
 }
 
 fn start(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle) -> anyhow::Result<()> {
-    let state = state(settings, db)?;
+    let state = state(settings, db, lifecycle)?;
     if roles.contains(&Role::Api) {
         let listener = bind(settings.api.listen)?;
         tracing::info!(address = %listener.local_addr()?, "the API listens");
@@ -72,16 +80,45 @@ fn start(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle
     Ok(())
 }
 
-fn state(settings: &Settings, db: &Db) -> anyhow::Result<AppState> {
+/// What handlers share, with the tasks behind it.
+fn state(settings: &Settings, db: &Db, lifecycle: &mut Lifecycle) -> anyhow::Result<AppState> {
     let tokens = TokenVerifier::from_pem(&settings.auth.jwt_public_pem).map_err(|error| ConfigError::Invalid {
         name: "MOLAM_ID_JWT_PUBLIC",
         why: error.to_string(),
     })?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (ingest, flushers) = ingest::start(
+        db,
+        &clock,
+        IngestOptions {
+            flushers: settings.ingest.flushers,
+            batch: settings.ingest.batch,
+            delay: settings.ingest.delay,
+            queue: settings.ingest.queue,
+        },
+    );
+    for flusher in flushers {
+        // They end when the last handler is gone, so that what was taken is committed.
+        lifecycle.spawn("ingest", async {
+            flusher.await;
+            Ok(())
+        });
+    }
+    let polls = Polls::new(db.clone(), Arc::clone(&clock), MAX_POLLS, lifecycle.stop());
+    let listening = polls.clone().listen();
+    lifecycle.spawn("wake-ups", async {
+        listening.await;
+        Ok(())
+    });
     Ok(AppState {
         db: db.clone(),
-        clock: Arc::new(SystemClock),
+        clock,
         entropy: Entropy::new(),
         tokens: Arc::new(tokens),
+        secrets: SecretHasher::new(&settings.auth.secret_key),
+        ingest,
+        polls,
+        heartbeat_interval_s: settings.heartbeat_interval_s,
     })
 }
 

@@ -1,3 +1,5 @@
 //! Floor 1, pure: types, transitions and rules.
 
+pub mod command;
+pub mod heartbeat;
 pub mod identity;

@@ -47,17 +47,33 @@ fn too_large(limit: usize) -> ApiError {
 /// 400 `missing_required_fields` when a field is not there, `malformed_json` when it is not JSON (not UTF-8, nested
 /// too deeply, cut off), `invalid_field` when a field holds something else than it should.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        let words = error.to_string();
-        let (code, title) = if error.is_data() && words.starts_with("missing field") {
-            (codes::MISSING_FIELDS, "A required field is missing")
-        } else if error.is_data() {
-            ("invalid_field", "A field can not be read")
-        } else {
-            ("malformed_json", "The body is not JSON")
-        };
-        // serde's words name the field and the place, and repeat at most the offending value: cut, so that a hostile
-        // value does not fill the log.
-        ApiError::bad_request(code, title).detail(words.chars().take(300).collect::<String>())
-    })
+    // Postgres can not store it, and no honest text holds it.
+    if bytes.windows(NUL_ESCAPE.len()).any(|window| window == NUL_ESCAPE) {
+        return Err(ApiError::bad_request("malformed_json", "The body is not JSON").detail("it holds a NUL character"));
+    }
+    serde_json::from_slice(bytes).map_err(|error| refuse(&error))
+}
+
+/// Reads a type out of JSON that was read before.
+///
+/// # Errors
+/// As [`parse`].
+pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, ApiError> {
+    serde_json::from_value(value).map_err(|error| refuse(&error))
+}
+
+const NUL_ESCAPE: &[u8] = b"\\u0000";
+
+fn refuse(error: &serde_json::Error) -> ApiError {
+    let words = error.to_string();
+    let (code, title) = if error.is_data() && words.starts_with("missing field") {
+        (codes::MISSING_FIELDS, "A required field is missing")
+    } else if error.is_data() {
+        ("invalid_field", "A field can not be read")
+    } else {
+        ("malformed_json", "The body is not JSON")
+    };
+    // serde's words name the field and the place, and repeat at most the offending value: cut, so that a hostile value
+    // does not fill the log.
+    ApiError::bad_request(code, title).detail(words.chars().take(300).collect::<String>())
 }

@@ -4,9 +4,13 @@ pub mod agent_api;
 pub mod auth;
 mod body;
 mod health;
+mod heartbeat;
 pub mod layers;
 pub mod ops_api;
+mod plugin_api;
 pub mod problem;
+mod query;
+mod reports;
 mod server;
 mod state;
 
@@ -14,18 +18,22 @@ use axum::Router;
 
 pub use body::JsonBody;
 pub use problem::ApiError;
+pub use query::QueryParams;
 pub use server::serve_plain;
 pub use state::AppState;
 
 /// What listens on 8112: the reference endpoints for agentless plugins, the ops API, and health.
 pub fn api_router(state: AppState) -> Router {
-    let routes = Router::new().merge(health::router()).merge(ops_api::router());
+    let routes = Router::new()
+        .merge(health::router())
+        .merge(plugin_api::router())
+        .merge(ops_api::router());
     layers::around(routes.with_state(state))
 }
 
 /// What listens on 8443, behind mutual TLS. The listener puts an [`AgentIdentity`] into each request's extensions.
 ///
-/// [`AgentIdentity`]: crate::domain::identity
+/// [`AgentIdentity`]: crate::domain::identity::AgentIdentity
 pub fn gateway_router(state: AppState) -> Router {
     layers::around(agent_api::router().with_state(state))
 }

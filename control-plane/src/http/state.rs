@@ -5,7 +5,10 @@ use std::sync::Arc;
 use plugmend_shared::clock::Clock;
 
 use super::auth::TokenVerifier;
-use crate::{service::Entropy, store::Db};
+use crate::{
+    service::{Entropy, command::Polls, ingest::Ingest, secret::SecretHasher},
+    store::Db,
+};
 
 /// What handlers share. Cloned for each request: everything in it is a handle.
 #[derive(Clone)]
@@ -18,4 +21,12 @@ pub struct AppState {
     pub entropy: Entropy,
     /// Checks the tokens of people.
     pub tokens: Arc<TokenVerifier>,
+    /// Makes the keyed hashes of plugin secrets.
+    pub secrets: SecretHasher,
+    /// Takes heartbeats.
+    pub ingest: Ingest,
+    /// Holds long polls.
+    pub polls: Polls,
+    /// Seconds between heartbeats, told to agents.
+    pub heartbeat_interval_s: u32,
 }

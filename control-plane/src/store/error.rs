@@ -54,6 +54,12 @@ impl StoreError {
             source: source.into(),
         }
     }
+
+    /// Whether a row found no partition to go to.
+    pub fn is_missing_partition(&self) -> bool {
+        matches!(self, Self::Refused(sqlx::Error::Database(error))
+            if error.code().as_deref() == Some("23514") && error.constraint().is_none())
+    }
 }
 
 impl From<sqlx::Error> for StoreError {

@@ -1,10 +1,19 @@
 //! The only place with SQL: one file for each aggregate.
 
 pub mod agent;
+pub mod audit;
 pub mod certificate;
+pub mod command;
 pub mod enrolment_token;
 mod error;
+pub mod heartbeat;
+pub mod idempotency;
+pub mod merchant;
+pub mod plugin;
+pub mod policy;
 pub mod standing_feed;
+pub mod telemetry;
+pub mod wakeup;
 
 use std::time::Duration;
 
@@ -33,6 +42,8 @@ const STATEMENT_TIMEOUT_MS: &str = "30000";
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: PgPool,
+    /// One connection, direct, for what listens all its life.
+    listen_pool: PgPool,
 }
 
 /// Where the database is.
@@ -57,13 +68,22 @@ impl Db {
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(connect.clone());
+        let listen_pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_lazy_with(connect);
-        Ok(Self { pool })
+        Ok(Self { pool, listen_pool })
     }
 
     /// The pool, for queries that need no transaction.
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// The pool of the one listener.
+    pub(crate) fn listen_pool(&self) -> &PgPool {
+        &self.listen_pool
     }
 
     /// Begins a transaction.
@@ -108,6 +128,7 @@ impl Db {
 
     /// Closes every connection.
     pub async fn close(&self) {
+        self.listen_pool.close().await;
         self.pool.close().await;
     }
 }

@@ -4,7 +4,7 @@ mod operator;
 mod provider;
 mod token;
 
-pub use operator::{Operator, PayAdmin};
+pub use operator::{Operator, PayAdmin, bearer};
 pub use token::{ISSUER, TokenError, TokenVerifier};
 
 /// A role that people have; anything else in a token is ignored.

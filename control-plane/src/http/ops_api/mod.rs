@@ -1,10 +1,25 @@
-//! Port 8112: what people, integrations and agentless plugins use.
+//! Port 8112, `/api/ops`: what people use.
 
-use axum::Router;
+mod commands;
+mod merchants;
+mod plugins;
+mod secrets;
+mod write;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
 
 use super::AppState;
 
 /// Every endpoint for people.
 pub fn router() -> Router<AppState> {
     Router::new()
+        .route("/api/ops/merchants", post(merchants::create))
+        .route("/api/ops/plugins", get(plugins::list).post(plugins::create))
+        .route("/api/ops/plugins/{id}", get(plugins::show))
+        .route("/api/ops/plugins/{id}/commands", post(commands::create))
+        .route("/api/ops/plugins/{id}/secret", post(secrets::rotate))
+        .route("/api/ops/commands/{id}", get(commands::show))
 }

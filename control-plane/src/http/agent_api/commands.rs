@@ -1,0 +1,82 @@
+//! Orders of an agent: the long poll, and what it reports.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use plugmend_shared::protocol::{
+    LONG_POLL_SECONDS,
+    command::{Ack, CommandList, Fail, Progress},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Agent;
+use crate::{
+    http::{
+        ApiError, AppState, JsonBody,
+        query::QueryParams,
+        reports::{self, Said},
+    },
+    service::command::PollError,
+};
+
+/// The query of a poll.
+#[derive(Debug, Deserialize)]
+pub struct Poll {
+    /// Seconds to wait for an order; 55 at most, 0 when absent.
+    #[serde(default)]
+    wait: u64,
+}
+
+/// `GET /api/plugins/commands?wait=`.
+pub async fn poll(
+    State(state): State<AppState>,
+    agent: Agent,
+    QueryParams(poll): QueryParams<Poll>,
+) -> Result<Json<CommandList>, ApiError> {
+    let wait = Duration::from_secs(poll.wait.min(LONG_POLL_SECONDS));
+    let commands = state.polls.wait(agent.0.plugin_id, wait).await?;
+    Ok(Json(CommandList { commands }))
+}
+
+/// `POST /api/plugins/commands/{id}/ack`.
+pub async fn ack(
+    State(state): State<AppState>,
+    agent: Agent,
+    Path(id): Path<String>,
+    JsonBody(ack): JsonBody<Ack>,
+) -> Result<Json<Value>, ApiError> {
+    reports::take(&state, agent.reporter(), &id, Said::Ack(ack)).await
+}
+
+/// `POST /api/plugins/commands/{id}/progress`.
+pub async fn progress(
+    State(state): State<AppState>,
+    agent: Agent,
+    Path(id): Path<String>,
+    JsonBody(progress): JsonBody<Progress>,
+) -> Result<Json<Value>, ApiError> {
+    reports::take(&state, agent.reporter(), &id, Said::Progress(progress)).await
+}
+
+/// `POST /api/plugins/commands/{id}/fail`.
+pub async fn fail(
+    State(state): State<AppState>,
+    agent: Agent,
+    Path(id): Path<String>,
+    JsonBody(fail): JsonBody<Fail>,
+) -> Result<Json<Value>, ApiError> {
+    reports::take(&state, agent.reporter(), &id, Said::Fail(fail)).await
+}
+
+impl From<PollError> for ApiError {
+    fn from(error: PollError) -> Self {
+        match error {
+            PollError::TooMany(_) => Self::busy(),
+            PollError::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `POST /api/ops/plugins/{id}/secret`: a new plugin secret, shown once.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use jiff::{SignedDuration, Timestamp};
+use plugmend_shared::protocol::MAX_BODY_BYTES;
+use serde::{Deserialize, Serialize};
+
+use super::write::{actor, id_in_path};
+use crate::{
+    http::{ApiError, AppState, auth::PayAdmin, body},
+    service::plugin::{LONGEST_OVERLAP, OVERLAP, rotate_secret},
+};
+
+/// How to rotate.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// How long the secret before is still taken, in seconds; a day unless told otherwise, 0 ends it at once.
+    overlap_s: Option<i64>,
+}
+
+/// The new secret.
+#[derive(Debug, Serialize)]
+pub struct NewSecret {
+    plugin_secret: String,
+    previous_taken_until: Timestamp,
+}
+
+/// Makes a secret. No `Idempotency-Key` here: that would keep the secret; a lost answer is mended by rotating again.
+pub async fn rotate(
+    State(state): State<AppState>,
+    PayAdmin(operator): PayAdmin,
+    Path(id): Path<String>,
+    request: Body,
+) -> Result<(StatusCode, Json<NewSecret>), ApiError> {
+    let bytes = body::read(request, MAX_BODY_BYTES).await?;
+    let rotation: Rotation = if bytes.is_empty() {
+        Rotation::default()
+    } else {
+        body::parse(&bytes)?
+    };
+    let overlap = rotation.overlap_s.map_or(OVERLAP, SignedDuration::from_secs);
+    if overlap.is_negative() || overlap > LONGEST_OVERLAP {
+        return Err(ApiError::bad_request("invalid_field", "A field can not be read")
+            .detail("overlap_s is 0 to 2592000 (30 days)"));
+    }
+    let id = id_in_path(&id, "plugin")?;
+    let now = state.clock.now();
+    let random = state.entropy.bytes()?;
+    let secret = rotate_secret(&state.db, &actor(&operator), &state.secrets, id, random, overlap, now).await?;
+    let previous_taken_until = now.checked_add(overlap).unwrap_or(Timestamp::MAX);
+    Ok((
+        StatusCode::CREATED,
+        Json(NewSecret {
+            plugin_secret: secret.to_string(),
+            previous_taken_until,
+        }),
+    ))
+}

@@ -1,0 +1,189 @@
+//! Orders given by people.
+
+use jiff::{SignedDuration, Timestamp};
+use plugmend_shared::{
+    ids::{CommandId, PluginId},
+    protocol::command::{CommandKind, CommandPayload},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use thiserror::Error;
+
+use super::Recipient;
+use crate::{
+    domain::command::{LIFETIME, MAX_RETRIES, Order, Retries, State},
+    service::once::{self, OnceError, OnceKey},
+    store::{self, Db, StoreError, Tx, audit, plugin::Plugin},
+};
+
+/// The longest an order may be good for.
+const LONGEST_LIFETIME: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// An order to be given.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NewOrder {
+    /// What to do.
+    #[serde(rename = "type")]
+    pub kind: CommandKind,
+    /// With what; product, digest, generation and watch are filled in.
+    #[serde(flatten)]
+    pub payload: CommandPayload,
+    /// How often to try again; 3 unless told otherwise, 10 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_retries: Option<u32>,
+}
+
+/// The order that was given.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Given {
+    /// Its id.
+    pub id: CommandId,
+    /// `pending`.
+    pub status: String,
+    /// From then on it is void.
+    pub expires_at: Timestamp,
+}
+
+/// Why an order is not given.
+#[derive(Debug, Error)]
+pub enum GiveError {
+    /// There is no such plugin.
+    #[error("there is no such plugin")]
+    UnknownPlugin,
+    /// The plugin runs without agent and does not declare that it can do this.
+    #[error("the plugin has no agent and does not declare the capability '{0}'")]
+    Incapable(&'static str),
+    /// The order lacks something or says too much.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// The release is not published, or was revoked.
+    #[error("{0}")]
+    NoRelease(String),
+    /// The key is of no use, or the database failed.
+    #[error(transparent)]
+    Once(#[from] OnceError),
+}
+
+impl From<StoreError> for GiveError {
+    fn from(error: StoreError) -> Self {
+        Self::Once(OnceError::Store(error))
+    }
+}
+
+/// Gives an order to a plugin: stored and audited in one transaction, announced at its commit.
+///
+/// # Errors
+/// When it can not be given; nothing is stored then.
+pub async fn give(
+    db: &Db,
+    who: &audit::Actor,
+    plugin_id: PluginId,
+    order: NewOrder,
+    key: Option<&OnceKey>,
+    id: CommandId,
+    now: Timestamp,
+) -> Result<Given, GiveError> {
+    check(&order)?;
+    let mut tx = db.begin().await?;
+    if let Some(given) = once::before(&mut tx, key).await? {
+        return Ok(given);
+    }
+    let plugin = store::plugin::lock(&mut tx, plugin_id)
+        .await?
+        .ok_or(GiveError::UnknownPlugin)?;
+    let recipient = Recipient {
+        id: plugin.id,
+        agent_managed: plugin.agent_managed,
+        capabilities: plugin.capabilities.clone(),
+    };
+    if !recipient.can(order.kind) {
+        return Err(GiveError::Incapable(order.kind.as_str()));
+    }
+    let order = complete(&mut tx, &plugin, order, id, now).await?;
+    store::command::insert(&mut tx, &order, &who.id().unwrap_or_default(), now).await?;
+    let entry = audit::Entry {
+        actor: who,
+        action: "command_created",
+        merchant_id: Some(plugin.merchant_id),
+        plugin_id: Some(plugin_id),
+        details: json!({
+            "command_id": id, "type": order.kind.as_str(), "version": order.payload.version,
+            "release_digest": order.payload.release_digest, "reason": order.payload.reason,
+            // Values may be secret; the names of what is set are not.
+            "settings": order.payload.config.as_ref().map(|config| config.keys().collect::<Vec<_>>()),
+        }),
+    };
+    audit::log(&mut tx, &entry).await?;
+    let given = Given {
+        id,
+        status: order.state.status().to_owned(),
+        expires_at: order.expires_at,
+    };
+    once::after(&mut tx, key, &given, now).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(given)
+}
+
+fn check(order: &NewOrder) -> Result<(), GiveError> {
+    let payload = &order.payload;
+    if order.kind == CommandKind::Update && payload.version.is_none() {
+        return Err(GiveError::Malformed("an update names the version to install"));
+    }
+    let has_settings = payload.config.as_ref().is_some_and(|config| !config.is_empty());
+    if (order.kind == CommandKind::ConfigUpdate) != has_settings {
+        return Err(GiveError::Malformed(
+            "settings (config) belong to a config_update, which needs at least one",
+        ));
+    }
+    if payload.reason.as_ref().is_some_and(|reason| reason.len() > 1000) {
+        return Err(GiveError::Malformed("the reason is longer than 1000 bytes"));
+    }
+    if order.max_retries.is_some_and(|max| max > 10) {
+        return Err(GiveError::Malformed("at most 10 retries"));
+    }
+    Ok(())
+}
+
+/// Fills in what the plugin, the releases and the policy decide.
+async fn complete(
+    tx: &mut Tx,
+    plugin: &Plugin,
+    new: NewOrder,
+    id: CommandId,
+    now: Timestamp,
+) -> Result<Order, GiveError> {
+    let mut payload = new.payload;
+    let lifetime = payload
+        .expires_in_s
+        .and_then(|seconds| i64::try_from(seconds).ok())
+        .map_or(LIFETIME, SignedDuration::from_secs);
+    if lifetime.is_zero() || lifetime > LONGEST_LIFETIME {
+        return Err(GiveError::Malformed("an order is good for 1 second to 7 days"));
+    }
+    // Assigned when it is sent.
+    payload.generation = plugmend_shared::generation::Generation::ZERO;
+    payload.expires_in_s = None;
+    payload.product = plugin.product.as_deref().and_then(|name| name.parse().ok());
+    let changes = matches!(
+        new.kind,
+        CommandKind::Update | CommandKind::Rollback | CommandKind::ConfigUpdate
+    );
+    if changes && payload.health.is_none() {
+        payload.health = Some(store::policy::health(tx).await?);
+    }
+    Ok(Order {
+        id,
+        plugin_id: plugin.id,
+        kind: new.kind,
+        payload,
+        expires_at: now.checked_add(lifetime).unwrap_or(Timestamp::MAX),
+        retries: Retries {
+            count: 0,
+            max: new.max_retries.unwrap_or(MAX_RETRIES),
+        },
+        state: State::Pending {
+            last: None,
+            not_before: None,
+        },
+    })
+}

@@ -1,0 +1,13 @@
+//! Orders: given, delivered, reported on.
+
+mod deliver;
+mod give;
+mod poll;
+mod report;
+mod waiters;
+
+pub use deliver::{Recipient, take_due};
+pub use give::{GiveError, Given, NewOrder, give};
+pub use poll::{PollError, Polls};
+pub use report::{ReportError, Reporter, report};
+pub use waiters::{TooManyWaiters, Waiter, Waiters};

@@ -1,0 +1,139 @@
+//! One transaction for many heartbeats.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use plugmend_shared::{
+    ids::PluginId,
+    protocol::{command::Command, heartbeat::Heartbeat},
+};
+use uuid::Uuid;
+
+use super::{Arrival, IngestError, Proof};
+use crate::{
+    domain::heartbeat::LastHeard,
+    service::command::{Recipient, take_due},
+    store::{
+        Db, StoreError,
+        heartbeat::{self, Known, Latest, Windows},
+    },
+};
+
+/// Commits the heartbeats; one outcome for each, in their order.
+pub(super) async fn commit(
+    db: &Db,
+    arrivals: &[Arrival],
+    now: Timestamp,
+) -> Result<Vec<Result<Vec<Command>, IngestError>>, StoreError> {
+    let mut ids: Vec<Uuid> = arrivals.iter().map(|arrival| arrival.heartbeat.plugin_id.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut tx = db.begin().await?;
+    let known = heartbeat::lock(&mut tx, &ids)
+        .await?
+        .into_iter()
+        .map(|known| (known.id, known))
+        .collect();
+    let plan = Plan::make(arrivals, known, now);
+    heartbeat::append_windows(&mut tx, &plan.windows, now).await?;
+    heartbeat::update_latest(&mut tx, &plan.latest, now).await?;
+    for (id, capabilities) in &plan.declared {
+        heartbeat::update_capabilities(&mut tx, *id, capabilities).await?;
+    }
+    // A heartbeat is no tight circle: whatever was sent before without an echo goes along again.
+    let mut commands = take_due(&mut tx, &plan.recipients, now, SignedDuration::ZERO).await?;
+    tx.commit().await?;
+    let answer = |(arrival, verdict): (&Arrival, Result<(), IngestError>)| {
+        verdict.map(|()| commands.remove(&arrival.heartbeat.plugin_id).unwrap_or_default())
+    };
+    Ok(arrivals.iter().zip(plan.verdicts).map(answer).collect())
+}
+
+/// What a batch will do, decided before anything is written.
+#[derive(Default)]
+struct Plan {
+    verdicts: Vec<Result<(), IngestError>>,
+    windows: Windows,
+    latest: Latest,
+    declared: Vec<(PluginId, Vec<String>)>,
+    recipients: Vec<Recipient>,
+}
+
+impl Plan {
+    fn make(arrivals: &[Arrival], mut known: HashMap<PluginId, Known>, now: Timestamp) -> Self {
+        let mut plan = Self::default();
+        // The last news of each plugin in this batch; ordered by id, as the rows were locked.
+        let mut news: std::collections::BTreeMap<PluginId, &Heartbeat> = std::collections::BTreeMap::new();
+        for arrival in arrivals {
+            let heartbeat = &arrival.heartbeat;
+            let verdict = authorize(arrival, known.get(&heartbeat.plugin_id), now);
+            if verdict.is_ok() {
+                for window in &heartbeat.windows {
+                    plan.windows.push(heartbeat.merchant_id, heartbeat.plugin_id, window);
+                }
+                if let Some(known) = known.get_mut(&heartbeat.plugin_id) {
+                    plan.welcome(arrival, known);
+                    if known.last.is_news(heartbeat) {
+                        known.last = LastHeard::after(heartbeat);
+                        news.insert(heartbeat.plugin_id, heartbeat);
+                    }
+                }
+            }
+            plan.verdicts.push(verdict);
+        }
+        for (id, heartbeat) in news {
+            let heard = LastHeard::after(heartbeat);
+            plan.latest.push(
+                id,
+                &heartbeat.plugin_version,
+                report(heartbeat),
+                heartbeat.errors_last_24h,
+                heard,
+            );
+        }
+        plan
+    }
+
+    fn welcome(&mut self, arrival: &Arrival, known: &mut Known) {
+        if let Some(capabilities) = arrival
+            .capabilities
+            .as_ref()
+            .filter(|declared| **declared != known.capabilities)
+        {
+            known.capabilities.clone_from(capabilities);
+            self.declared.push((known.id, capabilities.clone()));
+        }
+        // Twice in one batch is possible (a repeat); orders go with the first answer.
+        if self.recipients.iter().all(|recipient| recipient.id != known.id) {
+            self.recipients.push(Recipient {
+                id: known.id,
+                agent_managed: known.agent_managed,
+                capabilities: known.capabilities.clone(),
+            });
+        }
+    }
+}
+
+fn authorize(arrival: &Arrival, known: Option<&Known>, now: Timestamp) -> Result<(), IngestError> {
+    const UNKNOWN: IngestError = IngestError::Unauthorized("plugin, merchant and secret do not belong together");
+    let known = known
+        .filter(|known| known.merchant_id == arrival.heartbeat.merchant_id)
+        .ok_or(UNKNOWN)?;
+    match &arrival.proof {
+        Proof::Agent => Ok(()),
+        Proof::Secret(_) if known.agent_managed => Err(IngestError::Unauthorized(
+            "an agent looks after this plugin; a plugin secret is not taken",
+        )),
+        Proof::Secret(hash) if known.has_secret(hash, now) => Ok(()),
+        Proof::Secret(_) => Err(UNKNOWN),
+    }
+}
+
+/// The heartbeat as JSON text for `merchant_plugins.telemetry`: all but its windows, which have a table of their own.
+fn report(heartbeat: &Heartbeat) -> String {
+    let without_windows = Heartbeat {
+        windows: Vec::new(),
+        ..heartbeat.clone()
+    };
+    serde_json::to_string(&without_windows).unwrap_or_else(|_| "{}".to_owned())
+}
