@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/debug
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-host lint fmt bench soak sqlx
+.PHONY: help build demo test test-host lint fmt bench soak fuzz sqlx
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,3 +33,6 @@ fmt: ## format the code
 
 sqlx: ## write .sqlx anew from the queries in the code (commit the outcome)
 	@$(BIN)/plugmend-with-postgres tests/setup/prepare-queries
+
+fuzz: ## fuzz everything that reads bytes from the network, FUZZ_SECONDS (30) a target; needs nightly and cargo-fuzz
+	@tests/setup/run-fuzz
