@@ -32,10 +32,13 @@ impl Watcher {
         let swaps = Arc::new(Mutex::new(Vec::<Swap>::new()));
         let (stopped, seen) = (stop.clone(), swaps.clone());
         let thread = thread::spawn(move || {
+            let mut before = Instant::now();
             while !stopped.load(Ordering::Relaxed) {
+                let now = Instant::now();
                 if let Some(version) = read(&plugin) {
-                    note(&seen, &version);
+                    note(&seen, &version, before);
                 }
+                before = now;
                 thread::sleep(PAUSE);
             }
         });
@@ -57,10 +60,15 @@ impl Watcher {
     }
 }
 
-fn note(seen: &Mutex<Vec<Swap>>, version: &str) {
+/// `before` is when the look before began: the swap happened after that and before now.
+fn note(seen: &Mutex<Vec<Swap>>, version: &str, before: Instant) {
     let mut swaps = seen.lock().unwrap_or_else(PoisonError::into_inner);
     if swaps.last().is_none_or(|last| last.version != version) {
-        swaps.push(Swap::at(Instant::now(), version));
+        swaps.push(Swap {
+            begun: before,
+            done: Instant::now(),
+            version: version.to_owned(),
+        });
     }
 }
 
