@@ -113,6 +113,8 @@ impl ProductField {
     pub fn of(targets: &Targets) -> Result<Self, Error> {
         match targets.head.extra.get(FIELD) {
             None => Ok(Self::default()),
+            // The JSON reader would take an empty list for an object without members.
+            Some(value) if !value.is_object() => Err(Error::rule("the product's", format!("{FIELD} is not an object"))),
             Some(value) => serde_json::from_value(value.clone()).map_err(|source| shape("the product's", source)),
         }
     }
