@@ -35,6 +35,8 @@ pub(super) struct Plugin {
     pub(super) path: PathBuf,
     pub(super) layout: String,
     pub(super) version: Option<String>,
+    #[serde(default)]
+    pub(super) entries: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,5 +74,7 @@ pub(super) struct Probe {
     pub(super) status: Option<u16>,
     pub(super) contains: Option<String>,
     pub(super) argv: Option<Vec<String>>,
-    pub(super) timeout_ms: Option<u64>,
+    pub(super) host: Option<String>,
+    #[serde(default)]
+    pub(super) fatal: bool,
 }

@@ -7,12 +7,13 @@ mod file;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod validate;
 
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use settings::{Hooks, Layout, Pin, Plugin, Probe, Settings, Telemetry};
+pub use settings::{Ask, Hooks, Layout, Pin, Plugin, Probe, Settings, Telemetry};
 
 /// The longest configuration file, in bytes.
 const MAX_FILE: u64 = 256 * 1024;
@@ -70,5 +71,5 @@ fn parse(text: &str, path: &Path, overrides: &Overrides) -> Result<Settings, Con
     if let Some(url) = &overrides.url {
         file.control_plane.url.clone_from(url);
     }
-    settings::validate(file)
+    validate::validate(file)
 }
