@@ -17,10 +17,10 @@ demo: build ## watch a real plugin be updated, set, rolled back and healed; KEEP
 	@KEEP=$(KEEP) $(BIN)/plugmend-demo
 
 test: build ## all tests that need no root
-	@$(BIN)/plugmend-with-postgres tests/setup/run-tests
+	@PLUGMEND_BUILT=1 $(BIN)/plugmend-with-postgres tests/setup/run-tests
 
 test-host: build ## what needs root and system packages: PHP-FPM and nginx under load
-	@tests/setup/host-packages $(BIN)/plugmend-with-postgres tests/setup/run-host-tests
+	@PLUGMEND_BUILT=1 tests/setup/host-packages $(BIN)/plugmend-with-postgres tests/setup/run-host-tests
 
 lint: ## formatting, clippy, dependencies, house rules
 	@$(CARGO) fmt --all -- --check
