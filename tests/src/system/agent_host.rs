@@ -155,6 +155,41 @@ impl AgentHost {
         Ok(serde_json::from_slice(&out.stdout).unwrap_or(Value::Null))
     }
 
+    /// A second agent with a copy of this one's state, beside a copy of the plugin: a cloned host.
+    pub fn twin(&self, state_dir: &Path, plugin: &Path) -> Result<Self> {
+        let home = self.home.with_extension("twin");
+        let copy = home
+            .join("site")
+            .join(plugin.file_name().context("a plugin has a name")?);
+        fs::create_dir_all(home.join("site"))?;
+        crate::npm::run(Command::new("cp").arg("-a").arg(plugin).arg(&copy))?;
+        let text = fs::read_to_string(self.config())?;
+        let mut whole: toml::Table = toml::from_str(&text).context("read the agent's configuration")?;
+        let set = |table: &mut toml::Table, key: &str, value: &Path| {
+            table.insert(key.to_owned(), value.display().to_string().into());
+        };
+        set(&mut whole, "state_dir", state_dir);
+        if let Some(toml::Value::Table(table)) = whole.get_mut("plugin") {
+            set(table, "path", &copy);
+        }
+        // Its own way in for telemetry; the addresses of the first are taken.
+        let mut telemetry = toml::Table::new();
+        set(&mut telemetry, "socket", &home.join("agent.sock"));
+        whole.insert("telemetry".to_owned(), telemetry.into());
+        let twin = Self {
+            home,
+            plugin_id: self.plugin_id.clone(),
+            running: None,
+        };
+        fs::write(twin.config(), toml::to_string(&whole)?)?;
+        Ok(twin)
+    }
+
+    /// Where it keeps its identity and its ledger.
+    pub fn state_dir(&self) -> PathBuf {
+        self.home.join("state")
+    }
+
     /// The plugin's id.
     pub fn plugin_id(&self) -> &str {
         &self.plugin_id
