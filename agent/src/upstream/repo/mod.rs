@@ -6,6 +6,7 @@
 mod anchor;
 mod error;
 mod names;
+mod over_client;
 pub mod plain_http;
 mod product;
 mod store;
