@@ -1,5 +1,7 @@
 //! The agent and its release repository: what is trusted, kept, fetched and refused.
 
+#![allow(clippy::unwrap_used, reason = "test helpers: a panic is the report")]
+
 #[path = "../../shared/tests/tuf_fixture/mod.rs"]
 mod fixture;
 #[path = "tuf_support/mod.rs"]
@@ -113,8 +115,8 @@ async fn a_transport_that_overruns_its_bound_is_not_believed() {
 
 #[tokio::test]
 async fn metadata_beyond_the_limits_are_refused() {
-    let repo = Repo::new();
     type Tighten = fn(&mut Limits);
+    let repo = Repo::new();
     let tighten: [Tighten; 4] = [
         |l| l.timestamp_bytes = 100,
         |l| l.snapshot_bytes = 100,

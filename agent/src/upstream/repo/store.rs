@@ -94,7 +94,7 @@ impl MetadataStore {
     /// When it stands and can not be removed.
     pub fn remove(&self, role: &str) -> Result<(), StoreError> {
         let path = self.path(role);
-        match fs::remove_file(&path) {
+        match step("metadata.remove").and_then(|()| fs::remove_file(&path)) {
             Ok(()) => self.sync_folder(),
             Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(source) => Err(error("removing", &path, source)),
