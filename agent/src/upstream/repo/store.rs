@@ -77,7 +77,7 @@ impl MetadataStore {
         // Never the name of a role's file, which ends in `.json`.
         let beside = self.folder.join(format!("{}.new", encode(role)));
         let result = write_synced(&beside, bytes).and_then(|()| {
-            step("metadata.rename")?;
+            fault_point!("metadata.rename")?;
             fs::rename(&beside, &path)
         });
         if let Err(source) = result {
@@ -94,7 +94,7 @@ impl MetadataStore {
     /// When it stands and can not be removed.
     pub fn remove(&self, role: &str) -> Result<(), StoreError> {
         let path = self.path(role);
-        match step("metadata.remove").and_then(|()| fs::remove_file(&path)) {
+        match fault_point!("metadata.remove").and_then(|()| fs::remove_file(&path)) {
             Ok(()) => self.sync_folder(),
             Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(source) => Err(error("removing", &path, source)),
@@ -102,7 +102,7 @@ impl MetadataStore {
     }
 
     fn sync_folder(&self) -> Result<(), StoreError> {
-        step("metadata.sync_folder")
+        fault_point!("metadata.sync_folder")
             .and_then(|()| File::open(&self.folder)?.sync_all())
             .map_err(|source| error("syncing", &self.folder, source))
     }
@@ -119,21 +119,10 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .truncate(true)
         .mode(0o600)
         .open(path)?;
-    step("metadata.write")?;
+    fault_point!("metadata.write")?;
     file.write_all(bytes)?;
-    step("metadata.sync")?;
+    fault_point!("metadata.sync")?;
     file.sync_all()
-}
-
-/// A named place where crash tests stop or fail; nothing in what merchants get.
-#[cfg_attr(
-    not(feature = "failpoints"),
-    expect(clippy::unnecessary_wraps, reason = "fails where fail points are on")
-)]
-fn step(name: &'static str) -> io::Result<()> {
-    fail::fail_point!(name, |_| Err(io::Error::from(io::ErrorKind::StorageFull)));
-    let _ = name;
-    Ok(())
 }
 
 fn error(what: &'static str, path: &Path, source: io::Error) -> StoreError {
