@@ -8,6 +8,7 @@ use plugmend_shared::clock::{Clock, SystemClock};
 use crate::{
     config::{ConfigError, Role, Settings},
     http::{self, AppState, auth::TokenVerifier},
+    jobs::{ForgetAnswers, OverdueCommands, Reconciler, Runner, TelemetryPartitions},
     lifecycle::Lifecycle,
     service::{
         Entropy,
@@ -69,6 +70,9 @@ fn open(settings: &Settings) -> anyhow::Result<Db> {
 
 fn start(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle) -> anyhow::Result<()> {
     let state = state(settings, db, lifecycle)?;
+    if roles.contains(&Role::Worker) {
+        start_jobs(settings, &state, lifecycle);
+    }
     if roles.contains(&Role::Api) {
         let listener = bind(settings.api.listen)?;
         tracing::info!(address = %listener.local_addr()?, "the API listens");
@@ -78,6 +82,24 @@ fn start(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle
         );
     }
     Ok(())
+}
+
+/// The reconcilers, each a task of its own.
+fn start_jobs(settings: &Settings, state: &AppState, lifecycle: &mut Lifecycle) {
+    let db = &state.db;
+    let reconcilers: Vec<Arc<dyn Reconciler>> = vec![
+        Arc::new(OverdueCommands::new(db.clone(), state.entropy.clone())),
+        Arc::new(TelemetryPartitions::new(db.clone(), settings.telemetry_days)),
+        Arc::new(ForgetAnswers::new(db.clone())),
+    ];
+    for reconciler in reconcilers {
+        let runner = Runner::new(reconciler, Arc::clone(&state.clock));
+        let (name, stop) = (runner.name(), lifecycle.stop());
+        lifecycle.spawn(name, async {
+            runner.run(stop).await;
+            Ok(())
+        });
+    }
 }
 
 /// What handlers share, with the tasks behind it.
@@ -98,9 +120,12 @@ fn state(settings: &Settings, db: &Db, lifecycle: &mut Lifecycle) -> anyhow::Res
         },
     );
     for flusher in flushers {
-        // They end when the last handler is gone, so that what was taken is committed.
-        lifecycle.spawn("ingest", async {
+        // They end when the last handler is gone, so that what was taken is committed; in a process without handlers
+        // that is at once, which is no reason to stop.
+        let mut stop = lifecycle.stop();
+        lifecycle.spawn("ingest", async move {
             flusher.await;
+            let _asked_or_gone = stop.wait_for(|stop| *stop).await;
             Ok(())
         });
     }

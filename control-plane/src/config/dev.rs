@@ -15,7 +15,7 @@ use ring::{
 
 use super::ConfigError;
 
-/// The DER that goes before an Ed25519 public key in a SubjectPublicKeyInfo (RFC 8410 section 4).
+/// The DER that goes before an Ed25519 public key in a `SubjectPublicKeyInfo` (RFC 8410 section 4).
 const ED25519_SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// The key that `dev-token` signs with, made at first use.
@@ -70,13 +70,19 @@ fn read_or_make(path: &Path) -> Result<String, ConfigError> {
             .create(dir)
             .map_err(unreadable)?;
     }
-    let made = fs::OpenOptions::new()
+    // Written beside and linked into place, so that another process never sees half a key.
+    let draft = path.with_extension(format!("{}.draft", std::process::id()));
+    let mut file = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(path);
-    match made {
-        Ok(mut file) => file.write_all(text.as_bytes()).map_err(unreadable).map(|()| text),
+        .open(&draft)
+        .map_err(unreadable)?;
+    file.write_all(text.as_bytes()).map_err(unreadable)?;
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft).map_err(unreadable)?;
+    match linked {
+        Ok(()) => Ok(text),
         // Another process was first: its key counts.
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => fs::read_to_string(path).map_err(unreadable),
         Err(error) => Err(unreadable(error)),

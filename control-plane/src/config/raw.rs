@@ -28,6 +28,8 @@ pub struct Raw {
     pub secret_key_file: Option<PathBuf>,
     /// `PLUGMEND_HEARTBEAT_S`: seconds between heartbeats, told to agents.
     pub heartbeat_interval_s: Option<u32>,
+    /// `PLUGMEND_TELEMETRY_DAYS`: how long telemetry is kept.
+    pub telemetry_days: Option<u16>,
     /// The API (8112).
     pub api: RawApi,
     /// The agents' gateway (8443).
@@ -114,6 +116,7 @@ impl Raw {
         replace(&mut self.secret_key, lookup("PLUGMEND_SECRET_KEY"));
         replace(&mut self.secret_key_file, path("PLUGMEND_SECRET_KEY_FILE"));
         replace(&mut self.heartbeat_interval_s, number(&lookup, "PLUGMEND_HEARTBEAT_S")?);
+        replace(&mut self.telemetry_days, number(&lookup, "PLUGMEND_TELEMETRY_DAYS")?);
         replace(&mut self.api.bind, lookup("PLUGMEND_API_BIND"));
         replace(&mut self.api.port, number(&lookup, "PORT")?);
         replace(&mut self.gateway.listen, lookup("PLUGMEND_GATEWAY_BIND"));

@@ -49,6 +49,8 @@ pub struct Settings {
     pub ingest: IngestSettings,
     /// Seconds between heartbeats, told to agents.
     pub heartbeat_interval_s: u32,
+    /// How many days telemetry is kept.
+    pub telemetry_days: u16,
 }
 
 /// What the log shows.
@@ -157,6 +159,8 @@ pub fn check(raw: Raw, dev: bool) -> Result<Settings, ConfigError> {
     in_range("DATABASE_MAX_CONNECTIONS", max_connections.into(), 4, 1000)?;
     let heartbeat_interval_s = raw.heartbeat_interval_s.unwrap_or(DEFAULT_HEARTBEAT_SECONDS);
     in_range("PLUGMEND_HEARTBEAT_S", heartbeat_interval_s.into(), 1, 3600)?;
+    let telemetry_days = raw.telemetry_days.unwrap_or(35);
+    in_range("PLUGMEND_TELEMETRY_DAYS", telemetry_days.into(), 8, 3650)?;
     Ok(Settings {
         dev,
         log: LogSettings {
@@ -171,8 +175,9 @@ pub fn check(raw: Raw, dev: bool) -> Result<Settings, ConfigError> {
         gateway: check_gateway(raw.gateway, &state_dir, dev)?,
         repository: check_repository(raw.repository, &state_dir),
         auth,
-        ingest: check_ingest(raw.ingest)?,
+        ingest: check_ingest(&raw.ingest)?,
         heartbeat_interval_s,
+        telemetry_days,
         state_dir,
     })
 }
@@ -261,7 +266,7 @@ fn check_repository(raw: RawRepository, state_dir: &std::path::Path) -> Reposito
     }
 }
 
-fn check_ingest(raw: RawIngest) -> Result<IngestSettings, ConfigError> {
+fn check_ingest(raw: &RawIngest) -> Result<IngestSettings, ConfigError> {
     let settings = IngestSettings {
         flushers: raw.flushers.unwrap_or(4),
         batch: raw.batch.unwrap_or(250),

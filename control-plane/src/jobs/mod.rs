@@ -1,1 +1,13 @@
-//! Floor 4: reconcilers, on a signal and on a timer.
+//! Reconcilers: work in the background that takes no input, does a bounded batch at a time, and may be repeated.
+//!
+//! Each runs on a timer and on a signal (a hint that there may be something to do; it carries nothing). One activation
+//! at a time per process; several processes do no harm to each other, because each batch is claimed in the database.
+//! There are no retries inside: the next activation is the retry.
+
+mod commands;
+mod housekeeping;
+mod runner;
+
+pub use commands::OverdueCommands;
+pub use housekeeping::{ForgetAnswers, TelemetryPartitions};
+pub use runner::{Activation, Reconciler, Runner, Status, Wake};

@@ -100,14 +100,20 @@ impl Db {
     /// # Errors
     /// When the database is not reachable, or a migration fails; a failed migration leaves nothing behind.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await?;
         // A migration of a filled database, or the wait for another process that runs one, may take its time.
-        sqlx::query("SET statement_timeout = 0")
-            .execute(&mut *connection)
+        let patient = self
+            .pool
+            .connect_options()
+            .as_ref()
+            .clone()
+            .options([("statement_timeout", "0")]);
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(patient)
             .await?;
-        let outcome = MIGRATIONS.run(&mut *connection).await;
-        // The connection has settings of its own now: it does not go back to the pool.
-        connection.close().await?;
+        let outcome = MIGRATIONS.run(&pool).await;
+        pool.close().await;
         outcome.map_err(StoreError::Migrate)
     }
 

@@ -1,4 +1,4 @@
-//! Checks signatures of tokens with ring: RS256 (RFC 7518 section 3.3) and EdDSA with Ed25519 (RFC 8037).
+//! Checks signatures of tokens with ring: RS256 (RFC 7518 section 3.3) and `EdDSA` with Ed25519 (RFC 8037).
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey,
@@ -36,6 +36,7 @@ impl JwtVerifier for RingVerifier {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that jsonwebtoken asks for")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
     let scheme: &'static dyn VerificationAlgorithm = match algorithm {
         Algorithm::RS256 => &RSA_PKCS1_2048_8192_SHA256,
@@ -48,6 +49,7 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
     }))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that jsonwebtoken asks for")]
 fn refuse_to_sign(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
     Err(ErrorKind::InvalidAlgorithm.into())
 }

@@ -121,8 +121,8 @@ async fn send(
         match dispatch(&order, generation, now) {
             Ok(Change::To { state, retries }) => {
                 let sent = Order {
-                    state,
                     retries,
+                    state,
                     ..order.clone()
                 };
                 store::command::save(tx, &order, &sent, now).await?;

@@ -59,8 +59,8 @@ pub async fn report(
     }
     if let Change::To { state, retries } = change {
         let next = Order {
-            state,
             retries,
+            state,
             ..order.clone()
         };
         store::command::save(&mut tx, &order, &next, now).await?;

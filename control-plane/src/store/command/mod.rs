@@ -11,7 +11,7 @@ use plugmend_shared::{
 use uuid::Uuid;
 
 use self::row::{OrderRow, StateColumns};
-use super::{Db, SqlTimestamp, StoreError, ToSqlx as _, Tx};
+use super::{Db, SqlTimestamp, StoreError, ToSqlx, Tx};
 use crate::domain::command::Order;
 
 pub use self::row::OrderView;
@@ -192,13 +192,13 @@ pub async fn save(tx: &mut Tx, was: &Order, is: &Order, now: Timestamp) -> Resul
         was.state.status(),
         is.state.status(),
         columns.generation,
-        columns.deadline.map(|at| at.to_sqlx()) as _,
-        columns.not_before.map(|at| at.to_sqlx()) as _,
+        columns.deadline.map(ToSqlx::to_sqlx) as _,
+        columns.not_before.map(ToSqlx::to_sqlx) as _,
         i32::try_from(is.retries.count).unwrap_or(i32::MAX),
         columns.response,
         columns.error,
-        columns.completed_at.map(|at| at.to_sqlx()) as _,
-        columns.sent_at.map(|at| at.to_sqlx()) as _,
+        columns.completed_at.map(ToSqlx::to_sqlx) as _,
+        columns.sent_at.map(ToSqlx::to_sqlx) as _,
         now.to_sqlx() as _,
     )
     .execute(&mut **tx)

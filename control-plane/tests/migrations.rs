@@ -1,0 +1,312 @@
+//! The schema: made once however many start at once, over a filled database of the reference system too.
+
+mod support;
+
+use support::database::TestDatabase;
+
+const REFERENCE: &str = include_str!("fixtures/reference_system.sql");
+const TABLES: [&str; 8] = [
+    "merchant_plugins",
+    "plugin_incidents",
+    "plugin_autopatch_attempts",
+    "ops_policy",
+    "sira_learning_feedback",
+    "plugin_agent_commands",
+    "plugin_audit",
+    "merchant_webhooks",
+];
+
+#[tokio::test]
+async fn several_that_start_at_once_migrate_once() {
+    let database = TestDatabase::empty().await;
+    let mut starts = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let db = database.db.clone();
+        starts.spawn(async move { db.migrate().await });
+    }
+    while let Some(ended) = starts.join_next().await {
+        ended.unwrap().unwrap();
+    }
+    database.db.ready().await.unwrap();
+    assert_eq!(database.number("SELECT count(*) FROM ops_policy").await, 1);
+}
+
+#[tokio::test]
+async fn several_processes_that_start_at_once_migrate_once() {
+    let database = TestDatabase::empty().await;
+    let state = tempfile::tempdir().unwrap();
+    let start = |_| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_plugmend-control-plane"))
+            .args(["--dev", "migrate"])
+            .env("DATABASE_URL", &database.url)
+            .env("PLUGMEND_STATE_DIR", state.path())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let started: Vec<_> = (0..4).map(start).collect();
+    for process in started {
+        let ended = process.wait_with_output().unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    }
+    database.db.ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_lacks_migrations_is_not_ready() {
+    let database = TestDatabase::empty().await;
+    assert!(database.db.ready().await.is_err());
+}
+
+#[tokio::test]
+async fn a_filled_database_of_the_reference_system_loses_nothing() {
+    let database = TestDatabase::empty().await;
+    database.run(REFERENCE).await;
+    let mut before = Vec::new();
+    for table in TABLES {
+        before.push(fingerprint(&database, table, None).await);
+    }
+    database.db.migrate().await.unwrap();
+    for (table, (columns, was)) in TABLES.into_iter().zip(before) {
+        let (_, is) = fingerprint(&database, table, Some(&columns)).await;
+        assert_eq!(is, was, "{table} was changed");
+    }
+    // Every merchant that was known by number only has a row.
+    assert_eq!(database.number("SELECT count(*) FROM merchants").await, 101);
+}
+
+/// The columns of a table and a digest of all its rows over them, as text.
+async fn fingerprint(database: &TestDatabase, table: &str, columns: Option<&str>) -> (String, Option<String>) {
+    let columns = match columns {
+        Some(columns) => columns.to_owned(),
+        None => {
+            let names = format!(
+                "SELECT string_agg(quote_ident(column_name) || '::text', ',' ORDER BY column_name)
+                 FROM information_schema.columns WHERE table_name = '{table}'"
+            );
+            database.text(&names).await.unwrap()
+        }
+    };
+    let rows =
+        format!("SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM (SELECT {columns} FROM {table}) AS t");
+    let digest = database.text(&rows).await;
+    (columns, digest)
+}
+
+#[tokio::test]
+async fn over_the_reference_system_the_new_rules_hold() {
+    let database = TestDatabase::empty().await;
+    database.run(REFERENCE).await;
+    database.db.migrate().await.unwrap();
+    // One merchant, two shops on the same platform.
+    database
+        .run(
+            "INSERT INTO merchant_plugins (merchant_id, cms, plugin_version)
+             SELECT merchant_id, cms, '2.0.0' FROM merchant_plugins LIMIT 1",
+        )
+        .await;
+    // A new kind of incident.
+    database
+        .run(
+            "INSERT INTO plugin_incidents (merchant_plugin_id, incident_type, severity)
+             SELECT id, 'telemetry_anomaly', 'low' FROM merchant_plugins LIMIT 1",
+        )
+        .await;
+    // An actor that is no uuid.
+    database
+        .run("SELECT log_plugin_audit(NULL, NULL, 'ada', 'ops', 'looked')")
+        .await;
+    assert!(
+        database
+            .refusal("UPDATE merchant_plugins SET status = 'weird'")
+            .await
+            .contains("status_values")
+    );
+    assert_eq!(
+        database.number("SELECT count(*) FROM plugin_incidents_stats").await,
+        101
+    );
+    // What the policy said before still holds.
+    let allowed = "SELECT is_autopatch_allowed(gen_random_uuid(), 'high')";
+    assert_eq!(database.text(allowed).await.as_deref(), Some("true"));
+}
+
+#[tokio::test]
+async fn severity_follows_the_promised_example() {
+    let database = TestDatabase::migrated().await;
+    for (kind, telemetry, severity) in [
+        (
+            "webhook_fail_rate",
+            r#"{"errors_last_24h": 50, "webhook_fail_rate": 0.6}"#,
+            "medium",
+        ),
+        (
+            "error_spike",
+            r#"{"errors_last_24h": 50, "webhook_fail_rate": 0.6}"#,
+            "medium",
+        ),
+        ("webhook_fail_rate", r#"{"webhook_fail_rate": 0.9}"#, "high"),
+        ("webhook_fail_rate", r#"{"webhook_fail_rate": "0.9"}"#, "low"),
+        ("signature_invalid", "{}", "critical"),
+        ("something_new", "{}", "high"),
+    ] {
+        let asked = format!("SELECT compute_incident_severity('{kind}', '{telemetry}')");
+        assert_eq!(
+            database.text(&asked).await.as_deref(),
+            Some(severity),
+            "{kind} {telemetry}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_kill_switch_and_the_caps_decide_whether_a_cure_may_run() {
+    let database = TestDatabase::migrated().await;
+    let merchant = "00000000-0000-4000-8000-000000000001";
+    let allowed = |severity: &str| format!("SELECT is_autopatch_allowed('{merchant}', '{severity}')");
+    assert_eq!(database.text(&allowed("medium")).await.as_deref(), Some("true"));
+    assert_eq!(database.text(&allowed("high")).await.as_deref(), Some("false"));
+    assert_eq!(database.text(&allowed("unheard-of")).await.as_deref(), Some("false"));
+    database
+        .run("UPDATE ops_policy SET autopatch_whitelist = '[\"00000000-0000-4000-8000-000000000002\"]'")
+        .await;
+    assert_eq!(database.text(&allowed("low")).await.as_deref(), Some("false"));
+    database
+        .run(&format!(
+            "UPDATE ops_policy SET autopatch_whitelist = '[\"{merchant}\"]'"
+        ))
+        .await;
+    assert_eq!(database.text(&allowed("low")).await.as_deref(), Some("true"));
+    database
+        .run("UPDATE ops_policy SET autopatch_enabled = false WHERE id = 1")
+        .await;
+    assert_eq!(database.text(&allowed("low")).await.as_deref(), Some("false"));
+}
+
+#[tokio::test]
+async fn the_audit_trail_can_only_grow() {
+    let database = TestDatabase::migrated().await;
+    database
+        .run("SELECT log_plugin_audit(NULL, NULL, 'ada', 'ops', 'looked')")
+        .await;
+    for change in [
+        "UPDATE plugin_audit SET action = 'x'",
+        "DELETE FROM plugin_audit",
+        "TRUNCATE plugin_audit",
+    ] {
+        assert!(database.refusal(change).await.contains("append-only"), "{change}");
+    }
+    assert_eq!(database.number("SELECT count(*) FROM plugin_audit").await, 1);
+}
+
+const ATTEMPT: &str = "
+    INSERT INTO merchants (id, name) VALUES ('00000000-0000-4000-9000-000000000001', 'Shop');
+    INSERT INTO merchant_plugins (id, merchant_id, cms, plugin_version, product)
+    VALUES ('00000000-0000-4000-8000-000000000001', '00000000-0000-4000-9000-000000000001', 'node', '1.0.1', 'p');
+    INSERT INTO plugin_autopatch_attempts (id, merchant_plugin_id, from_version, to_version, method, status, executed_at)
+    VALUES ('00000000-0000-4000-b000-000000000001', '00000000-0000-4000-8000-000000000001', '1.0.0', '1.0.1', 'patch',
+            'applying', now());
+    INSERT INTO plugin_agent_commands (id, merchant_plugin_id, command_type, status, attempt_id)
+    VALUES ('00000000-0000-4000-c000-000000000001', '00000000-0000-4000-8000-000000000001', 'update', 'pending',
+            '00000000-0000-4000-b000-000000000001');";
+const STOP: &str =
+    "UPDATE plugin_autopatch_attempts SET status = 'cancelled' WHERE status IN ('pending','staging','applying')";
+const ROLLBACKS: &str = "SELECT count(*) FROM plugin_agent_commands WHERE command_type = 'rollback'
+     AND status = 'pending' AND command_payload ->> 'version' = '1.0.0' AND attempt_id IS NOT NULL";
+
+#[tokio::test]
+async fn the_emergency_stop_withdraws_what_was_not_sent() {
+    let database = TestDatabase::migrated().await;
+    database.run(ATTEMPT).await;
+    database.run(STOP).await;
+    let update = "SELECT status FROM plugin_agent_commands WHERE command_type = 'update'";
+    assert_eq!(database.text(update).await.as_deref(), Some("failed"));
+    assert_eq!(database.number(ROLLBACKS).await, 0);
+}
+
+#[tokio::test]
+async fn the_emergency_stop_sends_back_what_has_begun() {
+    let database = TestDatabase::migrated().await;
+    database.run(ATTEMPT).await;
+    database
+        .run("UPDATE plugin_agent_commands SET status = 'executing', generation = 1")
+        .await;
+    database.run(STOP).await;
+    database.run(STOP).await;
+    assert_eq!(database.number(ROLLBACKS).await, 1);
+    // What is on its way is not tried again.
+    let left = "SELECT max_retries - retry_count FROM plugin_agent_commands WHERE command_type = 'update'";
+    assert_eq!(database.number(left).await, 0);
+}
+
+#[tokio::test]
+async fn taking_back_the_last_hour_orders_roll_backs() {
+    let database = TestDatabase::migrated().await;
+    database.run(ATTEMPT).await;
+    database
+        .run("UPDATE plugin_autopatch_attempts SET status = 'success'")
+        .await;
+    database
+        .run(
+            "UPDATE plugin_autopatch_attempts SET status = 'rolled_back', rollback_reason = 'bad hour',
+                    rolled_back_at = now()
+             WHERE status = 'success' AND executed_at > now() - interval '1 hour'",
+        )
+        .await;
+    assert_eq!(database.number(ROLLBACKS).await, 1);
+    let reason = "SELECT command_payload ->> 'reason' FROM plugin_agent_commands WHERE command_type = 'rollback'";
+    assert_eq!(database.text(reason).await.as_deref(), Some("bad hour"));
+    assert_eq!(
+        database
+            .number("SELECT count(*) FROM plugin_audit WHERE action = 'attempt_rolled_back'")
+            .await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn logs_of_an_attempt_can_only_grow() {
+    let database = TestDatabase::migrated().await;
+    database.run(ATTEMPT).await;
+    let append = |message: &str| {
+        format!("UPDATE plugin_autopatch_attempts SET logs = logs || '[{{\"message\": \"{message}\"}}]'")
+    };
+    database.run(&append("one")).await;
+    database.run(&append("two")).await;
+    for change in ["'[]'", "'[{\"message\": \"two\"}]'", "'{}'", "NULL"] {
+        let refused = database
+            .refusal(&format!("UPDATE plugin_autopatch_attempts SET logs = {change}"))
+            .await;
+        assert!(
+            refused.contains("append-only") || refused.contains("null"),
+            "{change}: {refused}"
+        );
+    }
+    let messages = "SELECT jsonb_path_query_array(logs, '$[*].message') FROM plugin_autopatch_attempts";
+    assert_eq!(database.text(messages).await.as_deref(), Some("[\"one\", \"two\"]"));
+}
+
+#[tokio::test]
+async fn telemetry_partitions_are_made_ahead_and_dropped_when_old() {
+    use plugmend_control_plane::store::telemetry;
+    let database = TestDatabase::migrated().await;
+    let day = |days: i64| jiff::Timestamp::from_second(2_000_000_000 + days * 86_400).unwrap();
+    assert_eq!(
+        telemetry::ensure_partitions(&database.db, day(0), day(9))
+            .await
+            .unwrap(),
+        10
+    );
+    assert_eq!(
+        telemetry::ensure_partitions(&database.db, day(5), day(10))
+            .await
+            .unwrap(),
+        1
+    );
+    let before = database.number("SELECT count(*) FROM pg_inherits").await;
+    assert_eq!(telemetry::drop_partitions(&database.db, day(0), 3).await.unwrap(), 3);
+    assert_eq!(
+        database.number("SELECT count(*) FROM pg_inherits").await,
+        before - 3 * 3
+    );
+}

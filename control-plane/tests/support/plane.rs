@@ -1,0 +1,235 @@
+//! A control plane on ports of its own: the real listener, handlers, flushers and database.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Extension;
+use jiff::Timestamp;
+use plugmend_control_plane::{
+    domain::identity::AgentIdentity,
+    http::{self, AppState, auth::TokenVerifier},
+    service::{
+        Entropy,
+        command::Polls,
+        ingest::{self, IngestOptions},
+        secret::SecretHasher,
+    },
+    store::{Db, DbOptions},
+};
+use plugmend_shared::{
+    clock::{Clock, FixedClock},
+    ids::{MerchantId, PluginId},
+};
+use serde_json::{Value, json};
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{
+    database::TestDatabase,
+    http::{Answer, HttpClient},
+    people,
+};
+
+/// A running control plane.
+pub struct Plane {
+    /// Its database.
+    pub database: TestDatabase,
+    /// Its clock.
+    pub clock: Arc<FixedClock>,
+    /// Speaks to port 8112's routes.
+    pub api: HttpClient,
+    /// What handlers share.
+    pub state: AppState,
+    /// A `pay_admin`'s token.
+    pub token: String,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+/// How the tests gather heartbeats: small batches, so that several are under way.
+pub const INGEST: IngestOptions = IngestOptions {
+    flushers: 4,
+    batch: 20,
+    delay: Duration::from_millis(2),
+    queue: 200,
+};
+
+impl Plane {
+    /// On a fresh database.
+    pub async fn start() -> Self {
+        let database = TestDatabase::migrated().await;
+        let url = database.url.clone();
+        Self::start_on(database, &url, INGEST).await
+    }
+
+    /// On a database that is reached by another URL.
+    pub async fn start_on(database: TestDatabase, url: &str, options: IngestOptions) -> Self {
+        let db = Db::open(&DbOptions {
+            url: url.to_owned().into(),
+            max_connections: 16,
+        })
+        .unwrap();
+        let clock = Arc::new(FixedClock::new(plugmend_shared::clock::SystemClock.now()));
+        let dyn_clock: Arc<dyn Clock> = clock.clone();
+        let stop = watch::Sender::new(false);
+        let mut tasks = JoinSet::new();
+        let (ingest, flushers) = ingest::start(&db, &dyn_clock, options);
+        for flusher in flushers {
+            tasks.spawn(flusher);
+        }
+        let polls = Polls::new(db.clone(), Arc::clone(&dyn_clock), 1000, stop.subscribe());
+        tasks.spawn(polls.clone().listen());
+        let state = AppState {
+            db,
+            clock: dyn_clock,
+            entropy: Entropy::new(),
+            tokens: Arc::new(TokenVerifier::from_pem(people::PUBLIC_PEM).unwrap()),
+            secrets: SecretHasher::new(&[7; 32]),
+            ingest,
+            polls,
+            heartbeat_interval_s: 120,
+        };
+        let (listener, address) = listen();
+        let serving = http::serve_plain(listener, http::api_router(state.clone()), stop.subscribe());
+        tasks.spawn(async move { serving.await.unwrap() });
+        let token = people::sign(&people::claims("ada", &["pay_admin"], clock.now()));
+        Self {
+            database,
+            clock,
+            api: HttpClient::new(address),
+            state,
+            token,
+            stop,
+            tasks,
+        }
+    }
+
+    /// Speaks to port 8443's routes as the agent of a plugin, as if its certificate had been found good.
+    pub fn gateway(&mut self, plugin: &Plugin) -> HttpClient {
+        let identity = AgentIdentity {
+            merchant_id: plugin.merchant_id,
+            plugin_id: plugin.id,
+            serial: "01".to_owned(),
+            renewals: 0,
+        };
+        let router = http::gateway_router(self.state.clone()).layer(Extension(identity));
+        let (listener, address) = listen();
+        let serving = http::serve_plain(listener, router, self.stop.subscribe());
+        self.tasks.spawn(async move { serving.await.unwrap() });
+        HttpClient::new(address)
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Moves the clock on.
+    pub fn advance(&self, seconds: i64) {
+        self.clock.set(
+            self.now()
+                .checked_add(jiff::SignedDuration::from_secs(seconds))
+                .unwrap(),
+        );
+    }
+
+    /// Asks as the `pay_admin`.
+    pub async fn ops(&self, method: &str, path: &str, body: Value) -> Answer {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let token = people::sign(&people::claims("ada", &["pay_admin"], self.now()));
+        self.api.send(method, path, &token, body).await
+    }
+
+    /// A merchant with a plugin that has no agent, and its secret.
+    pub async fn plugin(&self) -> Plugin {
+        let merchant = self
+            .ops("POST", "/api/ops/merchants", json!({ "name": "Shop" }))
+            .await
+            .expect(201);
+        let wanted = json!({ "merchant_id": merchant["id"], "cms": "node", "product": "molam-pay-node" });
+        let plugin = self.ops("POST", "/api/ops/plugins", wanted).await.expect(201);
+        let id: PluginId = plugin["id"].as_str().unwrap().parse().unwrap();
+        let secret = self
+            .ops("POST", &format!("/api/ops/plugins/{id}/secret"), Value::Null)
+            .await
+            .expect(201);
+        Plugin {
+            id,
+            merchant_id: merchant["id"].as_str().unwrap().parse().unwrap(),
+            secret: secret["plugin_secret"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// A plugin that an agent looks after.
+    pub async fn agent_plugin(&self) -> Plugin {
+        let plugin = self.plugin().await;
+        let mut tx = self.state.db.begin().await.unwrap();
+        let product = "molam-pay-node".parse().unwrap();
+        plugmend_control_plane::store::plugin::hand_to_agent(&mut tx, plugin.id, &product)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        plugin
+    }
+
+    /// Asks everything to finish and waits for it.
+    pub async fn stop(mut self) -> TestDatabase {
+        self.stop.send_replace(true);
+        drop(self.state);
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.unwrap();
+        }
+        self.database
+    }
+}
+
+fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// A plugin of the tests.
+#[derive(Debug, Clone)]
+pub struct Plugin {
+    /// Its id.
+    pub id: PluginId,
+    /// Whose.
+    pub merchant_id: MerchantId,
+    /// Its secret, while it has one.
+    pub secret: String,
+}
+
+impl Plugin {
+    /// A heartbeat in the reference shape.
+    pub fn beat(&self, now: Timestamp) -> Value {
+        json!({
+            "plugin_id": self.id, "merchant_id": self.merchant_id, "plugin_version": "1.0.0", "env": { "node": "22" },
+            "errors_last_24h": 5, "webhook_fail_rate": 0.25, "uptime": 60, "timestamp": now,
+        })
+    }
+
+    /// An agent's heartbeat: numbered, with windows of a minute that end at `now` and before.
+    pub fn agent_beat(&self, now: Timestamp, seq: u64, windows: &[(u64, i64)]) -> Value {
+        let mut beat = self.beat(now);
+        beat["seq"] = json!(seq);
+        beat["boot_id"] = json!("0198c0de-0000-7000-8000-00000000b007");
+        beat["windows"] = windows
+            .iter()
+            .map(|(seq, minutes_ago)| {
+                let to = now - jiff::SignedDuration::from_mins(*minutes_ago);
+                let from = to - jiff::SignedDuration::from_mins(1);
+                json!({ "seq": seq, "from": from, "to": to, "requests": 100, "errors": 1,
+                        "webhook_total": 4, "webhook_failed": 1 })
+            })
+            .collect();
+        beat
+    }
+}
