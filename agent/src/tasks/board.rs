@@ -187,11 +187,16 @@ impl Board {
 
     /// Shows the outcome of a request.
     pub fn outcome<T>(&self, result: &Result<T, ClientError>, now: Timestamp) {
-        match result {
-            Ok(_) => self.stand(|standing| standing.answered(now)),
+        self.outcome_of(result.as_ref().err(), now);
+    }
+
+    /// Shows the outcome of a request that failed or did not.
+    pub fn outcome_of(&self, error: Option<&ClientError>, now: Timestamp) {
+        match error {
+            None => self.stand(|standing| standing.answered(now)),
             // Understood and refused: the way is open.
-            Err(ClientError::Refused(_)) => {}
-            Err(error) => self.stand(|standing| standing.failed(error, now)),
+            Some(ClientError::Refused(_)) => {}
+            Some(error) => self.stand(|standing| standing.failed(error, now)),
         }
     }
 

@@ -8,14 +8,16 @@ pub mod commands;
 pub mod heartbeat;
 mod orders;
 mod outbox;
+pub mod renewal;
 mod report;
+pub mod watch;
 mod window;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 pub use orders::Orders;
 use plugmend_shared::clock::Clock;
-use tokio::{sync::watch, time::sleep};
+use tokio::{sync::watch::Receiver, time::sleep};
 
 use crate::{ingest::Hub, store::Kept, upstream::client::Client};
 
@@ -39,12 +41,12 @@ pub struct Common {
 }
 
 /// Waits for `wait`, or until the agent stops; whether to go on.
-async fn rest(wait: Duration, stop: &mut watch::Receiver<bool>) -> bool {
+async fn rest(wait: Duration, stop: &mut Receiver<bool>) -> bool {
     unless_stopped(sleep(wait), stop).await.is_some()
 }
 
 /// Does `work` unless the agent stops first.
-async fn unless_stopped<T>(work: impl Future<Output = T>, stop: &mut watch::Receiver<bool>) -> Option<T> {
+async fn unless_stopped<T>(work: impl Future<Output = T>, stop: &mut Receiver<bool>) -> Option<T> {
     tokio::select! {
         biased;
         _ = stop.wait_for(|stop| *stop) => None,
