@@ -6,10 +6,12 @@
 pub mod board;
 pub mod commands;
 pub mod heartbeat;
+pub mod local;
 mod orders;
 mod outbox;
 pub mod renewal;
 mod report;
+pub mod status;
 pub mod watch;
 mod window;
 
