@@ -11,7 +11,7 @@ use plugmend_shared::{
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::Value;
 use thiserror::Error;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tracing::warn;
 
 use crate::{
@@ -23,9 +23,9 @@ use crate::{
     tasks::{
         Common, Orders,
         board::Board,
-        commands,
         heartbeat::{HeartbeatTask, Installed, ReporterOptions},
         local::{self, Question, Reply},
+        outbox, progress,
         renewal::RenewalTask,
         status, watch as watching,
     },
@@ -103,15 +103,17 @@ fn start(settings: &Settings) -> Result<Lifecycle, AppError> {
         );
     }
     let kept = Arc::new(opened.kept);
-    let (taken, to_acknowledge) = mpsc::channel(16);
+    let (teller, told) = progress::channel();
     let common = Common {
-        orders: Arc::new(Orders::open(kept.clone(), taken)?),
+        orders: Arc::new(Orders::open(kept.clone(), teller.clone())?),
         random: Arc::new(move || random_bytes(&random).map_or(0, u64::from_le_bytes)),
         clock: clock.clone(),
         kept,
         hub: Arc::new(Hub::default()),
         client,
         board: Arc::new(Board::default()),
+        answers: Arc::new(Notify::new()),
+        teller,
     };
     let reporter = ReporterOptions {
         plugin_path: settings.plugin.path.clone(),
@@ -148,10 +150,8 @@ fn start(settings: &Settings) -> Result<Lifecycle, AppError> {
     let stop = life.stopping();
     life.spawn("telemetry", ingest.run(common.hub.clone(), stop.clone()));
     life.spawn("heartbeat", heartbeat.run(stop.clone()));
-    life.spawn(
-        "acknowledge",
-        commands::acknowledge(common.clone(), to_acknowledge, stop.clone()),
-    );
+    life.spawn("progress", progress::run(common.clone(), told, stop.clone()));
+    life.spawn("outbox", outbox::run(common.clone(), stop.clone()));
     life.spawn("watch", watching::run(common.clone(), urgent, stop.clone()));
     life.spawn("renewal", RenewalTask::new(common, identity).run(stop.clone()));
     life.spawn("door", local::run(door, answer, stop));

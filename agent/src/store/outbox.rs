@@ -55,12 +55,14 @@ impl Kept {
         Ok(waiting)
     }
 
-    /// The control plane has the result, or will not have it.
+    /// The control plane has this result, or will not have it. A newer one to the same order stays.
     ///
     /// # Errors
     /// When it can not be written.
-    pub fn answered(&self, id: CommandId) -> Result<(), StoreError> {
-        self.db.remove(result_key(id))?;
+    pub fn answered(&self, id: CommandId, answer: &Answer) -> Result<(), StoreError> {
+        if self.read_json::<Answer>(&result_key(id))?.as_ref() == Some(answer) {
+            self.db.remove(result_key(id))?;
+        }
         Ok(())
     }
 }
@@ -102,7 +104,9 @@ mod tests {
         let kept = Kept::open(dir.path()).unwrap().kept;
         let waiting = kept.unanswered().unwrap();
         assert_eq!(waiting, [(id(1), fail("first, again")), (id(2), fail("second"))]);
-        kept.answered(id(1)).unwrap();
+        kept.answered(id(1), &fail("first")).unwrap();
+        assert_eq!(kept.unanswered().unwrap().len(), 2, "a newer result stays");
+        kept.answered(id(1), &fail("first, again")).unwrap();
         assert_eq!(kept.unanswered().unwrap().len(), 1);
     }
 

@@ -1,12 +1,9 @@
-//! Waits for orders by long poll, and acknowledges those that were taken.
+//! Waits for orders by long poll.
 
 use std::time::Duration;
 
-use plugmend_shared::protocol::{
-    LONG_POLL_SECONDS,
-    command::{Command, Progress, ProgressState},
-};
-use tokio::sync::{mpsc, watch};
+use plugmend_shared::protocol::{LONG_POLL_SECONDS, command::Command};
+use tokio::sync::watch;
 
 use super::{
     Common,
@@ -86,26 +83,4 @@ fn pause(brought: Brought, took: Duration) -> Duration {
         Brought::Nothing => SHORTEST.saturating_sub(took),
         Brought::MoreThanFits => WHEN_FULL,
     }
-}
-
-/// Says of each order that was taken that it is in the agent's hands. A report that does not get through is left out:
-/// the next one says more.
-pub async fn acknowledge(common: Common, mut taken: mpsc::Receiver<Command>, mut stop: watch::Receiver<bool>) {
-    while let Some(Some(command)) = unless_stopped(taken.recv(), &mut stop).await {
-        let progress = Progress {
-            state: ProgressState::Acknowledged,
-            step: None,
-            detail: None,
-            done: None,
-            generation: Some(command.payload.generation),
-        };
-        let Some(result) = unless_stopped(common.client.progress(command.id, &progress), &mut stop).await else {
-            return;
-        };
-        if let Err(error) = result {
-            tracing::debug!(id = %command.id, "could not be acknowledged: {}", chain(&error));
-        }
-    }
-    // Nobody takes orders any more; the task still ends only when it is asked to.
-    let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -16,7 +16,6 @@ pub use super::report::{Installed, ReporterOptions};
 use super::{
     Common,
     board::chain,
-    outbox,
     report::{BATCH, MAX_WINDOW_BYTES, Reporter},
     unless_stopped,
     window::Closer,
@@ -140,7 +139,7 @@ impl HeartbeatTask {
         let result = self.post(&heartbeat).await;
         self.common.board.outcome(&result, self.common.clock.now());
         match result {
-            Ok(answer) => self.answered(last, answer).await,
+            Ok(answer) => self.answered(last, answer),
             Err(ClientError::Refused(problem)) if is_about_content(problem.status) => {
                 self.refused(last, count, &words(&problem))
             }
@@ -161,7 +160,7 @@ impl HeartbeatTask {
         self.common.client.heartbeat(heartbeat).await
     }
 
-    async fn answered(&mut self, last: Option<u64>, answer: HeartbeatAnswer) -> Result<(), StoreError> {
+    fn answered(&mut self, last: Option<u64>, answer: HeartbeatAnswer) -> Result<(), StoreError> {
         if let Some(last) = last {
             self.common.kept.confirmed(last)?;
         }
@@ -176,7 +175,8 @@ impl HeartbeatTask {
         if let Some(tuning) = answer.tuning {
             self.tune(tuning)?;
         }
-        outbox::send_all(&self.common).await.map(|_| ())
+        self.common.answers.notify_one();
+        Ok(())
     }
 
     fn tune(&mut self, tuning: Tuning) -> Result<(), StoreError> {

@@ -8,7 +8,8 @@ pub mod commands;
 pub mod heartbeat;
 pub mod local;
 mod orders;
-mod outbox;
+pub mod outbox;
+pub mod progress;
 pub mod renewal;
 mod report;
 pub mod status;
@@ -17,9 +18,12 @@ mod window;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-pub use orders::Orders;
+pub use orders::{Orders, age};
 use plugmend_shared::clock::Clock;
-use tokio::{sync::watch::Receiver, time::sleep};
+use tokio::{
+    sync::{Notify, watch::Receiver},
+    time::sleep,
+};
 
 use crate::{ingest::Hub, store::Kept, upstream::client::Client};
 
@@ -40,6 +44,10 @@ pub struct Common {
     pub board: Arc<board::Board>,
     /// Orders in hand.
     pub orders: Arc<Orders>,
+    /// Wakes the outbox.
+    pub answers: Arc<Notify>,
+    /// Tells the control plane how far orders have come.
+    pub teller: progress::Teller,
 }
 
 /// Waits for `wait`, or until the agent stops; whether to go on.

@@ -3,11 +3,14 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
-use plugmend_shared::{ids::CommandId, protocol::command::Command};
-use tokio::sync::{Notify, mpsc};
+use jiff::Timestamp;
+use plugmend_shared::{generation::Generation, ids::CommandId, protocol::command::Command};
+use tokio::sync::Notify;
+
+use super::progress::Teller;
 
 use crate::store::{Kept, MAX_ORDERS, Order, StoreError};
 
@@ -28,22 +31,21 @@ pub struct Orders {
     kept: Arc<Kept>,
     queue: Mutex<VecDeque<Order>>,
     arrived: Notify,
-    taken: mpsc::Sender<Command>,
+    told: Teller,
 }
 
 impl Orders {
-    /// The orders that a last life of the agent left. Orders that are newly taken are sent to `taken`, to be
-    /// acknowledged (when nobody reads fast enough, that one acknowledgement is left out).
+    /// The orders that a last life of the agent left. Of newly taken ones the control plane is told through `told`.
     ///
     /// # Errors
     /// When they can not be read.
-    pub fn open(kept: Arc<Kept>, taken: mpsc::Sender<Command>) -> Result<Self, StoreError> {
+    pub fn open(kept: Arc<Kept>, told: Teller) -> Result<Self, StoreError> {
         let queue = Mutex::new(kept.orders()?.into());
         Ok(Self {
             kept,
             queue,
             arrived: Notify::new(),
-            taken,
+            told,
         })
     }
 
@@ -65,7 +67,7 @@ impl Orders {
             return Ok(Taken::Full);
         }
         self.kept.take_order(&order)?;
-        let _ = self.taken.try_send(order.command.clone());
+        self.told.acknowledged(&order.command);
         // A new try at an order whose last try is under way comes after it.
         queue.push_back(order);
         self.arrived.notify_one();
@@ -83,13 +85,22 @@ impl Orders {
         }
     }
 
-    /// The order at the front has ended and its result is kept.
+    /// The generation of an order that is in hand.
+    pub fn generation(&self, id: CommandId) -> Option<Generation> {
+        let queue = self.queue();
+        let order = queue.iter().find(|order| order.command.id == id)?;
+        Some(order.command.payload.generation)
+    }
+
+    /// The order (its oldest try, when there are several) has ended and its result is kept.
     ///
     /// # Errors
     /// When it can not be written.
     pub fn ended(&self, id: CommandId) -> Result<(), StoreError> {
         let mut queue = self.queue();
-        queue.pop_front();
+        if let Some(index) = queue.iter().position(|order| order.command.id == id) {
+            queue.remove(index);
+        }
         // A later try at the same order is kept under the same id.
         match queue.iter().find(|order| order.command.id == id) {
             Some(later) => self.kept.take_order(later),
@@ -102,15 +113,9 @@ impl Orders {
     }
 }
 
-/// Whether an order is void: it waited longer than it may. A clock that was set back does not make it older.
-pub fn is_void(order: &Order, now: Timestamp) -> bool {
-    let waited = now.duration_since(order.received_at);
-    let may = order
-        .command
-        .payload
-        .expires_in_s
-        .and_then(|seconds| i64::try_from(seconds).ok());
-    may.is_some_and(|seconds| waited > SignedDuration::from_secs(seconds))
+/// How long an order has waited. A clock that was set back does not make it older.
+pub fn age(order: &Order, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(order.received_at)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -139,11 +144,11 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn orders(dir: &std::path::Path) -> (Orders, mpsc::Receiver<Command>) {
-        let (sender, receiver) = mpsc::channel(4);
+    fn orders(dir: &std::path::Path) -> (Orders, crate::tasks::progress::Told) {
+        let (teller, told) = crate::tasks::progress::channel();
         (
-            Orders::open(Arc::new(Kept::open(dir).unwrap().kept), sender).unwrap(),
-            receiver,
+            Orders::open(Arc::new(Kept::open(dir).unwrap().kept), teller).unwrap(),
+            told,
         )
     }
 
@@ -155,8 +160,8 @@ mod tests {
         assert_eq!(orders.take(command(1, 5), at(1)).unwrap(), Taken::InHand);
         assert_eq!(orders.next().await.command, command(1, 5));
         orders.ended(command(1, 5).id).unwrap();
-        assert_eq!(taken.recv().await.unwrap(), command(1, 5));
-        assert!(taken.try_recv().is_err(), "it was acknowledged once");
+        assert_eq!(taken.try_next(), Some(command(1, 5).id));
+        assert_eq!(taken.try_next(), None, "it was acknowledged once");
     }
 
     #[tokio::test]
@@ -184,12 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_void_after_its_time_and_not_before() {
+    fn an_order_ages_with_the_clock_but_never_below_nothing() {
         let order = Order {
             command: command(1, 1),
             received_at: at(1000),
         };
-        assert!(!is_void(&order, at(1060)) && is_void(&order, at(1061)));
-        assert!(!is_void(&order, at(0)), "a clock set back");
+        assert_eq!(age(&order, at(1060)), Duration::from_mins(1));
+        assert_eq!(age(&order, at(0)), Duration::ZERO, "a clock set back");
     }
 }
