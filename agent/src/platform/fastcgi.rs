@@ -1,0 +1,235 @@
+//! Resets PHP's OPcache by speaking FastCGI to the pool's socket: no HTTP, no root, no restart. Only as much of the
+//! FastCGI Specification 1.0 as one request needs.
+//!
+//! The script lies in the working folder for the time of the call only. Its token travels as a FastCGI parameter,
+//! which no visitor of the site can set, so that nobody else can use it.
+
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use thiserror::Error;
+
+use super::{beneath::Dir, durable, error::FsError};
+
+const LIMIT: Duration = Duration::from_secs(10);
+/// The longest answer that is read.
+const MAX_ANSWER: usize = 64 * 1024;
+const SCRIPT: &str = "opcache-reset.php";
+const DONE: &str = "plugmend-reset:";
+
+/// Where a pool of PHP-FPM listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pool {
+    /// `unix:/run/php/php-fpm.sock`.
+    Unix(PathBuf),
+    /// `127.0.0.1:9000`.
+    Tcp(String),
+}
+
+impl Pool {
+    /// Reads the host's configuration: `unix:` and a path, or an address of this machine.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix("unix:") {
+            Some(path) if path.starts_with('/') => Some(Self::Unix(path.into())),
+            Some(_) => None,
+            None => {
+                let (host, port) = text.rsplit_once(':')?;
+                let local = matches!(host, "127.0.0.1" | "[::1]" | "localhost");
+                (local && port.parse::<u16>().is_ok()).then(|| Self::Tcp(text.to_owned()))
+            }
+        }
+    }
+}
+
+/// Why the cache was not reset.
+#[derive(Debug, Error)]
+pub enum FastCgiError {
+    /// The pool did not answer.
+    #[error("the PHP pool did not answer; check hooks.opcache_fastcgi")]
+    Io(#[from] io::Error),
+    /// It answered something else.
+    #[error("the PHP pool refused: {0}")]
+    Refused(String),
+    /// The script could not be put in place.
+    #[error("the script for the PHP pool could not be put in place")]
+    Fs(#[from] FsError),
+}
+
+trait Wire: Read + Write {}
+impl<T: Read + Write> Wire for T {}
+
+/// Resets the OPcache of `pool`. `token` is random; the script is put into `work`.
+///
+/// # Errors
+/// The pool can not be reached, can not read the script, or PHP refused.
+pub fn reset_opcache(pool: &Pool, work: &Dir, token: &str) -> Result<(), FastCgiError> {
+    let script = format!(
+        "<?php\nif (($_SERVER['PLUGMEND_TOKEN'] ?? '') !== '{token}') {{ http_response_code(404); exit; }}\n\
+         clearstatcache(true);\n\
+         echo '{DONE}', (function_exists('opcache_reset') && opcache_reset()) ? 'yes' : 'off';\n"
+    );
+    durable::write_atomic(work, Path::new(SCRIPT), script.as_bytes(), 0o644)?;
+    let asked = ask(pool, &work.path().join(SCRIPT), token);
+    work.remove_file(Path::new(SCRIPT))?;
+    let answer = asked?;
+    // Where OPcache is off there is nothing to reset.
+    if answer.contains(DONE) {
+        Ok(())
+    } else {
+        Err(FastCgiError::Refused(answer.trim().chars().take(300).collect()))
+    }
+}
+
+fn ask(pool: &Pool, script: &Path, token: &str) -> io::Result<String> {
+    let mut wire: Box<dyn Wire> = match pool {
+        Pool::Unix(path) => {
+            let socket = UnixStream::connect(path)?;
+            socket.set_read_timeout(Some(LIMIT))?;
+            socket.set_write_timeout(Some(LIMIT))?;
+            Box::new(socket)
+        }
+        Pool::Tcp(address) => {
+            let socket = TcpStream::connect(address)?;
+            socket.set_read_timeout(Some(LIMIT))?;
+            socket.set_write_timeout(Some(LIMIT))?;
+            Box::new(socket)
+        }
+    };
+    wire.write_all(&request(script, token))?;
+    wire.flush()?;
+    read_answer(&mut wire)
+}
+
+/// Record types (FastCGI 1.0, section 8).
+const BEGIN_REQUEST: u8 = 1;
+const END_REQUEST: u8 = 3;
+const PARAMS: u8 = 4;
+const STDIN: u8 = 5;
+const STDOUT: u8 = 6;
+const STDERR: u8 = 7;
+
+fn request(script: &Path, token: &str) -> Vec<u8> {
+    let script = script.to_string_lossy();
+    let mut params = Vec::new();
+    for (name, value) in [
+        ("SCRIPT_FILENAME", script.as_ref()),
+        ("SCRIPT_NAME", "/plugmend"),
+        ("REQUEST_METHOD", "GET"),
+        ("REQUEST_URI", "/plugmend"),
+        ("QUERY_STRING", ""),
+        ("SERVER_PROTOCOL", "HTTP/1.1"),
+        ("GATEWAY_INTERFACE", "CGI/1.1"),
+        ("REMOTE_ADDR", "127.0.0.1"),
+        ("PLUGMEND_TOKEN", token),
+    ] {
+        pair(&mut params, name, value);
+    }
+    let mut bytes = record(BEGIN_REQUEST, &[0, 1, 0, 0, 0, 0, 0, 0]); // responder, connection closed after it
+    bytes.extend(record(PARAMS, &params));
+    bytes.extend(record(PARAMS, &[]));
+    bytes.extend(record(STDIN, &[]));
+    bytes
+}
+
+fn pair(out: &mut Vec<u8>, name: &str, value: &str) {
+    for length in [name.len(), value.len()] {
+        match u8::try_from(length) {
+            Ok(short) if short < 0x80 => out.push(short),
+            _ => out.extend((u32::try_from(length).unwrap_or(0) | 0x8000_0000).to_be_bytes()),
+        }
+    }
+    out.extend(name.as_bytes());
+    out.extend(value.as_bytes());
+}
+
+fn record(kind: u8, content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).unwrap_or(u16::MAX);
+    let mut bytes = vec![1, kind, 0, 1];
+    bytes.extend(length.to_be_bytes());
+    bytes.extend([0, 0]);
+    bytes.extend(content.iter().take(length.into()));
+    bytes
+}
+
+fn read_answer(wire: &mut dyn Wire) -> io::Result<String> {
+    let (mut answer, mut complaint) = (Vec::new(), Vec::new());
+    loop {
+        let mut head = [0; 8];
+        wire.read_exact(&mut head)?;
+        let [_, kind, _, _, high, low, padding, _] = head;
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        let mut content = vec![0; length + usize::from(padding)];
+        wire.read_exact(&mut content)?;
+        content.truncate(length);
+        match kind {
+            STDOUT => answer.extend(content),
+            STDERR => complaint.extend(content),
+            END_REQUEST => break,
+            _ => {}
+        }
+        if answer.len() + complaint.len() > MAX_ANSWER {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+    }
+    answer.extend(complaint);
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn a_pool_is_on_this_machine() {
+        assert!(Pool::parse("unix:/run/php.sock").is_some());
+        assert!(Pool::parse("127.0.0.1:9000").is_some());
+        for bad in ["10.0.0.1:9000", "unix:relative", "example.com:9000", "127.0.0.1", ""] {
+            assert!(Pool::parse(bad).is_none(), "{bad} was let in");
+        }
+    }
+
+    fn pool_that_answers(records: Vec<u8>) -> (tempfile::TempDir, Pool, std::thread::JoinHandle<Vec<u8>>) {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("pool");
+        let listener = UnixListener::bind(&path).unwrap();
+        let served = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut asked = vec![0; 4096];
+            let n = client.read(&mut asked).unwrap();
+            asked.truncate(n);
+            let _ = client.write_all(&records);
+            asked
+        });
+        (top, Pool::Unix(path), served)
+    }
+
+    #[test]
+    fn the_script_is_named_called_and_gone() {
+        let mut records = record(STDOUT, b"Content-type: text/html\r\n\r\nplugmend-reset:yes");
+        records.extend(record(END_REQUEST, &[0; 8]));
+        let (top, pool, served) = pool_that_answers(records);
+        let work = Dir::open(top.path()).unwrap();
+        reset_opcache(&pool, &work, "t0ken").unwrap();
+        let asked = String::from_utf8_lossy(&served.join().unwrap()).into_owned();
+        assert!(asked.contains("opcache-reset.php") && asked.contains("PLUGMEND_TOKENt0ken"));
+        assert!(!top.path().join(SCRIPT).exists());
+    }
+
+    #[test]
+    fn a_refusal_and_a_broken_answer_are_errors() {
+        let mut records = record(STDERR, b"Primary script unknown");
+        records.extend(record(END_REQUEST, &[0; 8]));
+        let (top, pool, _served) = pool_that_answers(records);
+        let refused = reset_opcache(&pool, &Dir::open(top.path()).unwrap(), "t");
+        assert!(matches!(refused, Err(FastCgiError::Refused(words)) if words.contains("Primary script")));
+        let (top, pool, _served) = pool_that_answers(vec![1, STDOUT, 0, 1]);
+        assert!(matches!(reset_opcache(&pool, &Dir::open(top.path()).unwrap(), "t"), Err(FastCgiError::Io(_))));
+    }
+}

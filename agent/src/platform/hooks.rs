@@ -1,0 +1,102 @@
+//! The host's own commands around a change. They come from the host's configuration only, never from afar.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::{
+    beneath::Dir,
+    exec::{self, ExecError, Program},
+    fastcgi::{self, FastCgiError, Pool},
+};
+
+/// The longest a reload or a cache clearing may take.
+const LIMIT: Duration = Duration::from_secs(120);
+/// The longest a snapshot may take.
+const SNAPSHOT_LIMIT: Duration = Duration::from_secs(3600);
+
+/// What the host's configuration names.
+#[derive(Debug, Clone, Default)]
+pub struct Hooks {
+    /// Makes a running process take up the new code.
+    pub reload: Option<Vec<String>>,
+    /// Saves the plugin's data before a release that changes it irreversibly.
+    pub snapshot: Option<Vec<String>>,
+    /// Empties the shop's caches.
+    pub cache_clear: Option<Vec<String>>,
+    /// The PHP pool whose OPcache is reset.
+    pub opcache: Option<Pool>,
+}
+
+/// Why a hook did not do its work.
+#[derive(Debug, Error)]
+pub enum HookError {
+    /// It said so.
+    #[error("hook {name} failed ({words})")]
+    Failed {
+        /// Which.
+        name: &'static str,
+        /// How it ended.
+        words: String,
+    },
+    /// It could not be run to its end.
+    #[error("hook {name} could not be run")]
+    Exec {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: ExecError,
+    },
+    /// The OPcache could not be reset.
+    #[error("the OPcache could not be reset")]
+    Opcache(#[from] FastCgiError),
+}
+
+impl Hooks {
+    /// After a swap or a change of settings: compiled code, then caches, then processes.
+    ///
+    /// # Errors
+    /// The first hook that failed.
+    pub fn after_swap(&self, work: &Dir, token: &str) -> Result<(), HookError> {
+        if let Some(pool) = &self.opcache {
+            fastcgi::reset_opcache(pool, work, token)?;
+        }
+        one("cache_clear", self.cache_clear.as_deref(), LIMIT)?;
+        one("reload", self.reload.as_deref(), LIMIT)
+    }
+
+    /// Before an irreversible change.
+    ///
+    /// # Errors
+    /// It failed.
+    pub fn take_snapshot(&self) -> Result<(), HookError> {
+        one("snapshot", self.snapshot.as_deref(), SNAPSHOT_LIMIT)
+    }
+
+    /// For an order to restart.
+    ///
+    /// # Errors
+    /// It failed.
+    pub fn restart(&self) -> Result<(), HookError> {
+        one("reload", self.reload.as_deref(), LIMIT)
+    }
+}
+
+fn one(name: &'static str, argv: Option<&[String]>, limit: Duration) -> Result<(), HookError> {
+    let Some(argv) = argv else { return Ok(()) };
+    let ended = exec::run(&Program {
+        argv,
+        folder: None,
+        env: None,
+        limit,
+    })
+    .map_err(|source| HookError::Exec { name, source })?;
+    if ended.code == Some(0) {
+        return Ok(());
+    }
+    Err(HookError::Failed {
+        name,
+        words: ended.words(),
+    })
+}
