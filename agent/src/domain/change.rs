@@ -7,6 +7,7 @@ use plugmend_shared::{
     protocol::command::HealthPolicy,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::installed::Tree;
 
@@ -50,15 +51,15 @@ pub struct Change {
     pub settings: Option<SettingsChange>,
 }
 
-/// A settings file before and after. The contents lie beside the ledger, under their digests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Settings before and after, key by key: going back touches these keys only, whatever else was saved meanwhile.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SettingsChange {
     /// The file, from the plugin's root.
     pub file: RelPath,
-    /// Digest of what it held; absent when there was none.
-    pub before: Option<Digest>,
-    /// Digest of what it is to hold.
-    pub after: Digest,
+    /// What is to be set.
+    pub after: Map<String, Value>,
+    /// What was there; a key that was not there is null here.
+    pub before: Map<String, Value>,
 }
 
 /// Why a change did not begin, did not go on, or was taken back.

@@ -145,16 +145,11 @@ pub fn release(
     Ok(())
 }
 
-/// Whether a manifest fits this host; `installed` is the manifest of what runs, when it is signed.
+/// Whether a manifest fits this host.
 ///
 /// # Errors
 /// What speaks against it.
-pub fn manifest(
-    host: &Host<'_>,
-    new: &Manifest,
-    installed: Option<&Manifest>,
-    direction: Direction,
-) -> Result<(), Failure> {
+pub fn manifest(host: &Host<'_>, new: &Manifest, direction: Direction) -> Result<(), Failure> {
     if new.product != *host.product {
         return Err(Failure::lasting(
             "wrong_product",
@@ -190,17 +185,25 @@ pub fn manifest(
             ),
         ));
     }
-    if direction == Direction::Back && installed.is_some_and(|now| now.undo == Undo::NeedsSnapshot) {
-        return Err(Failure::lasting(
-            "data_changed",
-            format!(
-                "{} changed data so that older code breaks: a person must restore the snapshot first, knowing that it \
-                 loses what was written since, and then roll back on the host with --force",
-                host.installed.version
-            ),
-        ));
-    }
     Ok(())
+}
+
+/// Whether one can go back from the release `now` by bringing older code back.
+///
+/// # Errors
+/// It changed its data.
+pub fn way_back(now: &Manifest) -> Result<(), Failure> {
+    if now.undo == Undo::CodeOnly {
+        return Ok(());
+    }
+    Err(Failure::lasting(
+        "data_changed",
+        format!(
+            "{} changed data so that older code breaks: a person must restore the snapshot first, knowing that it \
+             loses what was written since, and then roll back on the host with --force",
+            now.version
+        ),
+    ))
 }
 
 fn environment(env: &BTreeMap<String, String>, new: &Manifest) -> Result<(), Failure> {

@@ -7,5 +7,6 @@ pub mod machine;
 pub mod quarantine;
 pub mod renewal;
 pub mod schedule;
+pub mod settings;
 mod stats;
 pub mod trial;

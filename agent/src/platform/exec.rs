@@ -57,7 +57,11 @@ impl Finished {
             (None, Some(signal)) => format!("signal {signal}"),
             (None, None) => "no exit code".to_owned(),
         };
-        let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
+        let said = if self.stderr.trim().is_empty() {
+            &self.stdout
+        } else {
+            &self.stderr
+        };
         let last = said.trim().lines().next_back().unwrap_or("(it said nothing)");
         format!("{end}: {}", last.chars().take(300).collect::<String>())
     }
@@ -223,7 +227,10 @@ mod tests {
     #[test]
     fn code_and_output_come_back() {
         let ended = sh("echo out; echo err >&2; exit 3", Duration::from_secs(20)).unwrap();
-        assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (Some(3), "out\n", "err\n"));
+        assert_eq!(
+            (ended.code, ended.stdout.as_str(), ended.stderr.as_str()),
+            (Some(3), "out\n", "err\n")
+        );
         assert_eq!(ended.words(), "exit code 3: err");
     }
 
@@ -235,7 +242,10 @@ mod tests {
 
     #[test]
     fn a_flood_of_output_is_cut_off() {
-        let ended = sh("while :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; done", Duration::from_secs(60));
+        let ended = sh(
+            "while :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; done",
+            Duration::from_mins(1),
+        );
         assert!(matches!(ended, Err(ExecError::TooMuch(_))));
     }
 

@@ -230,6 +230,9 @@ mod tests {
         let refused = reset_opcache(&pool, &Dir::open(top.path()).unwrap(), "t");
         assert!(matches!(refused, Err(FastCgiError::Refused(words)) if words.contains("Primary script")));
         let (top, pool, _served) = pool_that_answers(vec![1, STDOUT, 0, 1]);
-        assert!(matches!(reset_opcache(&pool, &Dir::open(top.path()).unwrap(), "t"), Err(FastCgiError::Io(_))));
+        assert!(matches!(
+            reset_opcache(&pool, &Dir::open(top.path()).unwrap(), "t"),
+            Err(FastCgiError::Io(_))
+        ));
     }
 }

@@ -11,9 +11,9 @@ use super::{
 };
 
 /// The longest a reload or a cache clearing may take.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 /// The longest a snapshot may take.
-const SNAPSHOT_LIMIT: Duration = Duration::from_secs(3600);
+const SNAPSHOT_LIMIT: Duration = Duration::from_hours(1);
 
 /// What the host's configuration names.
 #[derive(Debug, Clone, Default)]

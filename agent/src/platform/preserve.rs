@@ -9,7 +9,7 @@
 //! truth; it is taken in again, the same way, before each swap.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsStr,
     io,
     path::{Path, PathBuf},
 };
@@ -83,11 +83,9 @@ pub enum Swept {
 impl Site {
     /// Takes the data at `rel` of the running tree into `shared/`, and leaves the link. Twice does no harm.
     ///
-    /// `seed`: what the incoming release brings for a path that has no data yet.
-    ///
     /// # Errors
     /// It can not be moved; everything is then as it was.
-    pub fn absorb(&self, tree: &Dir, rel: &RelPath, seed: Option<&Path>) -> Result<(), PreserveError> {
+    pub fn absorb(&self, tree: &Dir, rel: &RelPath) -> Result<(), PreserveError> {
         let path = Path::new(rel.as_str());
         let text = link_text(&self.work_name, rel);
         let shared = self.shared_parent(path)?;
@@ -97,7 +95,7 @@ impl Site {
             let here = parent.read_link(leaf)?;
             match parent.kind(leaf)? {
                 Some(FileType::Symlink) if here.as_deref() == Some(text.as_path()) => {
-                    return self.ensure_shared(&shared, rel, &text, seed);
+                    return Ok(self.ensure_shared(&shared, rel, &text)?);
                 }
                 Some(FileType::Symlink) if here.is_some_and(|to| to.is_relative()) => {
                     return Err(PreserveError::RelativeLink(tree.path().join(path)));
@@ -114,7 +112,7 @@ impl Site {
                     other => return Ok(other?),
                 },
                 None => {
-                    self.ensure_shared(&shared, rel, &text, seed)?;
+                    self.ensure_shared(&shared, rel, &text)?;
                     match parent.symlink(&text, leaf) {
                         Err(e) if e.source.kind() == io::ErrorKind::AlreadyExists => {}
                         other => return Ok(other?),
@@ -143,30 +141,15 @@ impl Site {
         shared.sync()
     }
 
-    /// Makes sure that the link will lead somewhere: to a seed, or to an empty folder when the path looks like one. A
-    /// file is left to the plugin to make, through the link.
-    fn ensure_shared(
-        &self,
-        shared: &Dir,
-        rel: &RelPath,
-        text: &Path,
-        seed: Option<&Path>,
-    ) -> Result<(), PreserveError> {
+    /// Makes sure that the link will lead somewhere: to an empty folder when the path looks like one. A file is left
+    /// to the plugin to make, through the link.
+    fn ensure_shared(&self, shared: &Dir, rel: &RelPath, text: &Path) -> Result<(), FsError> {
         let path = Path::new(rel.as_str());
         let leaf = Path::new(path.file_name().unwrap_or_default());
         if shared.read_link(leaf)?.as_deref() == Some(text) {
             shared.remove_file(leaf)?;
         }
-        if shared.kind(leaf)?.is_some() {
-            return Ok(());
-        }
-        if let Some(seed) = seed
-            && self.work.kind(seed)?.is_some()
-        {
-            self.work.rename_new(seed, shared, leaf)?;
-            return Ok(shared.sync()?);
-        }
-        if path.extension().is_none() {
+        if shared.kind(leaf)?.is_none() && path.extension().is_none() {
             let made = shared.create_dirs(leaf, 0o775)?;
             self.give_to_plugin(&made)?;
             shared.sync()?;
@@ -216,6 +199,47 @@ impl Site {
         let kept = self.keep(&parent, leaf, rel, 'c')?;
         self.attach(tree, rel)?;
         Ok(Swept::Kept(kept))
+    }
+
+    /// For a tree that is about to be deleted: what lies where a link should be is moved to `kept/`, never deleted.
+    ///
+    /// # Errors
+    /// The filesystem refused; the tree must then stay.
+    pub fn rescue(&self, tree: &Dir, rel: &RelPath) -> Result<(), FsError> {
+        let path = Path::new(rel.as_str());
+        let kind = match tree.kind(path) {
+            // Something on the way is no folder: a release's own file, and no data of the plugin's.
+            Err(e) if e.source.raw_os_error() == Some(rustix::io::Errno::NOTDIR.raw_os_error()) => return Ok(()),
+            other => other?,
+        };
+        let (Some(leaf), true) = (path.file_name(), !matches!(kind, None | Some(FileType::Symlink))) else {
+            return Ok(());
+        };
+        let why = if kind == Some(FileType::RegularFile) { 'r' } else { 'c' };
+        self.keep(&make_parent(tree, path)?, Path::new(leaf), rel, why)?;
+        Ok(())
+    }
+
+    /// Gives a path that has no data yet a copy of what the running release brought there: from now on it is the
+    /// plugin's own.
+    ///
+    /// # Errors
+    /// No room, or the filesystem refused.
+    pub fn seed(&self, tree: &Dir, rel: &RelPath) -> Result<(), FsError> {
+        let path = Path::new(rel.as_str());
+        let leaf = Path::new(path.file_name().unwrap_or_default());
+        if !matches!(tree.kind(path), Ok(Some(FileType::RegularFile))) {
+            return Ok(());
+        }
+        let shared = self.shared_parent(path)?;
+        if shared.kind(leaf)?.is_some() {
+            return Ok(());
+        }
+        let temp = Path::new(".plugmend-seed");
+        shared.remove_file(temp)?;
+        super::tree::copy_hashed(tree.open_file(path)?, &shared, temp, 0o664)?;
+        shared.rename_new(temp, &shared, leaf)?;
+        shared.sync()
     }
 
     /// Where the data of `rel` lies, once it was taken in.
@@ -287,13 +311,6 @@ fn is_plain(stat: &Stat) -> bool {
 
 fn mtime(stat: &Stat) -> (i64, u64) {
     (stat.st_mtime, stat.st_mtime_nsec)
-}
-
-/// The seed for `rel` of a tree, beneath the working folder.
-pub fn seed_path(tree_name: &str, rel: &RelPath) -> PathBuf {
-    let mut top = OsString::from("seed-");
-    top.push(tree_name);
-    Path::new(&top).join(rel.as_str())
 }
 
 #[cfg(test)]

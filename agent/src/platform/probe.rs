@@ -94,12 +94,19 @@ impl Probe {
                 })
                 .map_err(|e| e.to_string())?;
                 if ended.code != Some(0) {
-                    return Err(format!("{}: {}", argv.first().map_or("", String::as_str), ended.words()));
+                    return Err(format!(
+                        "{}: {}",
+                        argv.first().map_or("", String::as_str),
+                        ended.words()
+                    ));
                 }
                 ended.stdout
             }
         };
-        let wanted = self.contains.as_ref().map(|text| text.replace("{version}", &version.to_string()));
+        let wanted = self
+            .contains
+            .as_ref()
+            .map(|text| text.replace("{version}", &version.to_string()));
         match wanted {
             Some(wanted) if !said.contains(&wanted) => Err(format!("the answer does not contain '{wanted}'")),
             _ => Ok(()),
@@ -108,7 +115,10 @@ impl Probe {
 }
 
 fn get(authority: &str, path: &str, host: &str, nonce: u64) -> io::Result<(u16, String)> {
-    let with_port = if authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+    let with_port = if authority
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+    {
         authority.to_owned()
     } else {
         format!("{authority}:80")
@@ -148,11 +158,17 @@ fn unchunk(mut rest: &[u8]) -> Vec<u8> {
     while let Some(end) = rest.windows(2).position(|w| w == b"\r\n") {
         let size = std::str::from_utf8(&rest[..end]).ok();
         let size = size.and_then(|line| usize::from_str_radix(line.split(';').next()?.trim(), 16).ok());
-        let Some(size) = size.filter(|size| *size > 0) else { break };
+        let Some(size) = size.filter(|size| *size > 0) else {
+            break;
+        };
         let from = end + 2;
-        let Some(chunk) = rest.get(from..from.saturating_add(size).min(rest.len())) else { break };
+        let Some(chunk) = rest.get(from..from.saturating_add(size).min(rest.len())) else {
+            break;
+        };
         body.extend_from_slice(chunk);
-        rest = rest.get(from.saturating_add(size).saturating_add(2)..).unwrap_or_default();
+        rest = rest
+            .get(from.saturating_add(size).saturating_add(2)..)
+            .unwrap_or_default();
     }
     body
 }
@@ -193,21 +209,40 @@ mod tests {
         let probe = probe(&url, "v {version}");
         assert!(probe.proves_version());
         probe.ask(&semver::Version::new(1, 2, 3), 1).unwrap();
-        assert!(probe.ask(&semver::Version::new(1, 2, 4), 2).unwrap_err().contains("v 1.2.4"));
+        assert!(
+            probe
+                .ask(&semver::Version::new(1, 2, 4), 2)
+                .unwrap_err()
+                .contains("v 1.2.4")
+        );
     }
 
     #[test]
     fn a_wrong_status_and_a_silent_port_are_failures() {
         let url = shop("HTTP/1.1 500 Oh\r\n\r\n");
-        assert!(probe(&url, "").ask(&semver::Version::new(1, 0, 0), 1).unwrap_err().contains("500"));
+        assert!(
+            probe(&url, "")
+                .ask(&semver::Version::new(1, 0, 0), 1)
+                .unwrap_err()
+                .contains("500")
+        );
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        assert!(probe(&format!("http://{nobody}"), "").ask(&semver::Version::new(1, 0, 0), 1).is_err());
+        assert!(
+            probe(&format!("http://{nobody}"), "")
+                .ask(&semver::Version::new(1, 0, 0), 1)
+                .is_err()
+        );
     }
 
     #[test]
     fn only_this_machine_is_probed() {
         assert!(Ask::http("http://127.0.0.1/x", 200, None).is_some());
-        for bad in ["http://169.254.169.254/", "https://127.0.0.1/", "http://example.com/", "http://127.0.0.1/a b"] {
+        for bad in [
+            "http://169.254.169.254/",
+            "https://127.0.0.1/",
+            "http://example.com/",
+            "http://127.0.0.1/a b",
+        ] {
             assert!(Ask::http(bad, 200, None).is_none(), "{bad} was let in");
         }
     }

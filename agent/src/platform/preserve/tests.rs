@@ -44,7 +44,7 @@ fn data_is_reachable_under_its_old_path_after_it_was_taken_in() {
     fs::create_dir_all(shop.plugin.join("data/orders")).unwrap();
     fs::write(shop.plugin.join("data/orders/1"), "one").unwrap();
     for _ in 0..2 {
-        shop.site.absorb(&shop.tree(), &rel("data/orders"), None).unwrap();
+        shop.site.absorb(&shop.tree(), &rel("data/orders")).unwrap();
         assert_eq!(fs::read_to_string(shop.plugin.join("data/orders/1")).unwrap(), "one");
         assert!(shop.shared("data/orders").is_dir());
     }
@@ -56,7 +56,7 @@ fn a_file_that_is_open_goes_on_being_written() {
     let path = shop.plugin.join("orders.log");
     let mut open = fs::File::create(&path).unwrap();
     open.write_all(b"one\n").unwrap();
-    shop.site.absorb(&shop.tree(), &rel("orders.log"), None).unwrap();
+    shop.site.absorb(&shop.tree(), &rel("orders.log")).unwrap();
     open.write_all(b"two\n").unwrap();
     fs::OpenOptions::new()
         .append(true)
@@ -72,10 +72,10 @@ fn a_file_saved_by_rename_is_taken_in_again_and_the_older_copy_is_kept() {
     let shop = shop();
     let path = shop.plugin.join("settings.json");
     fs::write(&path, "old").unwrap();
-    shop.site.absorb(&shop.tree(), &rel("settings.json"), None).unwrap();
+    shop.site.absorb(&shop.tree(), &rel("settings.json")).unwrap();
     fs::write(shop.plugin.join("tmp"), "new").unwrap();
     fs::rename(shop.plugin.join("tmp"), &path).unwrap();
-    shop.site.absorb(&shop.tree(), &rel("settings.json"), None).unwrap();
+    shop.site.absorb(&shop.tree(), &rel("settings.json")).unwrap();
     assert!(path.is_symlink());
     assert_eq!(fs::read_to_string(&path).unwrap(), "new");
     assert_eq!(fs::read_to_string(shop.shared("settings.json")).unwrap(), "new");
@@ -86,10 +86,10 @@ fn a_file_saved_by_rename_is_taken_in_again_and_the_older_copy_is_kept() {
 #[test]
 fn a_path_without_data_gets_a_folder_or_waits_for_its_file() {
     let shop = shop();
-    shop.site.absorb(&shop.tree(), &rel("uploads"), None).unwrap();
+    shop.site.absorb(&shop.tree(), &rel("uploads")).unwrap();
     fs::write(shop.plugin.join("uploads/a"), "a").unwrap();
     assert!(shop.shared("uploads/a").is_file());
-    shop.site.absorb(&shop.tree(), &rel("state.db"), None).unwrap();
+    shop.site.absorb(&shop.tree(), &rel("state.db")).unwrap();
     fs::write(shop.plugin.join("state.db"), "made through the link").unwrap();
     assert!(shop.shared("state.db").is_file());
 }
@@ -100,7 +100,7 @@ fn a_try_that_was_interrupted_before_the_exchange_is_finished_by_the_next() {
     fs::write(shop.plugin.join("f.txt"), "data").unwrap();
     let text = link_text(&shop.site.work_name, &rel("f.txt"));
     std::os::unix::fs::symlink(text, shop.shared("f.txt")).unwrap();
-    shop.site.absorb(&shop.tree(), &rel("f.txt"), None).unwrap();
+    shop.site.absorb(&shop.tree(), &rel("f.txt")).unwrap();
     assert_eq!(fs::read_to_string(shop.plugin.join("f.txt")).unwrap(), "data");
     assert!(!shop.shared("f.txt").is_symlink());
 }
@@ -109,7 +109,7 @@ fn a_try_that_was_interrupted_before_the_exchange_is_finished_by_the_next() {
 fn a_relative_link_of_the_host_is_refused_and_left_alone() {
     let shop = shop();
     std::os::unix::fs::symlink("../elsewhere", shop.plugin.join("uploads")).unwrap();
-    let refused = shop.site.absorb(&shop.tree(), &rel("uploads"), None);
+    let refused = shop.site.absorb(&shop.tree(), &rel("uploads"));
     assert!(matches!(refused, Err(PreserveError::RelativeLink(_))));
     assert_eq!(
         fs::read_link(shop.plugin.join("uploads")).unwrap(),

@@ -80,7 +80,17 @@ pub(super) fn bubblewrap_argv(order: &Order) -> Vec<String> {
         add(&["--ro-bind", &path, &path]);
     }
     let (folder, scratch) = (order.folder.to_string_lossy(), order.scratch.to_string_lossy());
-    add(&["--ro-bind", &folder, &folder, "--bind", &scratch, &scratch, "--chdir", &folder, "--"]);
+    add(&[
+        "--ro-bind",
+        &folder,
+        &folder,
+        "--bind",
+        &scratch,
+        &scratch,
+        "--chdir",
+        &folder,
+        "--",
+    ]);
     argv.extend(order.argv.iter().cloned());
     argv
 }

@@ -29,9 +29,10 @@ pub fn run_helper(argument: &str) -> ExitCode {
 }
 
 fn become_test(argument: &str) -> Result<std::convert::Infallible, String> {
-    let order: Order = serde_json::from_str(argument).map_err(|e| format!("the helper's order can not be read: {e}"))?;
+    let order: Order =
+        serde_json::from_str(argument).map_err(|e| format!("the helper's order can not be read: {e}"))?;
     limit(&order).map_err(|e| format!("limits can not be set: {e}"))?;
-    let argv = match order.confinement {
+    let words = match order.confinement {
         Confinement::Bubblewrap => confine::bubblewrap_argv(&order),
         Confinement::Landlock => {
             confine::restrict_self(&order)?;
@@ -39,7 +40,7 @@ fn become_test(argument: &str) -> Result<std::convert::Infallible, String> {
         }
         Confinement::None => order.argv,
     };
-    let (program, args) = argv.split_first().ok_or("the test names no program")?;
+    let (program, args) = words.split_first().ok_or("the test names no program")?;
     let error = Command::new(program).args(args).current_dir(&order.folder).exec();
     Err(format!("{program} could not be started: {error}"))
 }

@@ -1,0 +1,146 @@
+//! Which settings may be set from afar, and to what: the signed manifest says.
+
+use plugmend_shared::bundle::manifest::{SettingKey, SettingKind, SettingsSpec};
+use serde_json::{Map, Value};
+
+use super::change::{Failure, SettingsChange};
+
+/// The longest text, in bytes.
+const MAX_TEXT: usize = 4096;
+
+/// Checks new values against the manifest.
+///
+/// # Errors
+/// The first key that may not be set, or not to this.
+pub fn check(spec: &SettingsSpec, wanted: &Map<String, Value>) -> Result<(), Failure> {
+    if wanted.is_empty() {
+        return Err(Failure::lasting("no_settings", "the order names no setting"));
+    }
+    for (name, value) in wanted {
+        let key = spec.keys.get(name).ok_or_else(|| {
+            Failure::lasting(
+                "setting_not_allowed",
+                format!("the signed manifest does not let '{name}' be set from afar"),
+            )
+        })?;
+        if key.host_only {
+            let words = format!("'{name}' is the host's alone (a secret, or an endpoint of money)");
+            return Err(Failure::lasting("setting_not_allowed", words));
+        }
+        value_fits(key, value).map_err(|why| Failure::lasting("setting_invalid", format!("'{name}' {why}")))?;
+    }
+    Ok(())
+}
+
+fn value_fits(key: &SettingKey, value: &Value) -> Result<(), String> {
+    match key.kind {
+        SettingKind::Boolean => value
+            .is_boolean()
+            .then_some(())
+            .ok_or_else(|| "must be true or false".to_owned()),
+        SettingKind::Integer if !(value.is_i64() || value.is_u64()) => Err("must be a whole number".to_owned()),
+        SettingKind::Integer | SettingKind::Number => {
+            let number = value.as_f64().filter(|n| n.is_finite()).ok_or("must be a number")?;
+            match (key.min, key.max) {
+                (Some(min), _) if number < min => Err(format!("must be at least {min}")),
+                (_, Some(max)) if number > max => Err(format!("must be at most {max}")),
+                _ => Ok(()),
+            }
+        }
+        SettingKind::Text => {
+            let text = value.as_str().ok_or("must be a text")?;
+            if text.len() > MAX_TEXT {
+                return Err(format!("must have at most {MAX_TEXT} bytes"));
+            }
+            if !key.choices.is_empty() && !key.choices.iter().any(|choice| choice == text) {
+                return Err(format!("must be one of {}", key.choices.join(", ")));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// What the keys in `wanted` hold now; null where they are not there.
+pub fn before(now: &Map<String, Value>, wanted: &Map<String, Value>) -> Map<String, Value> {
+    let old = |name: &String| now.get(name).cloned().unwrap_or(Value::Null);
+    wanted.keys().map(|name| (name.clone(), old(name))).collect()
+}
+
+/// Sets the keys in `values`, and removes those that are null there.
+pub fn apply(now: &mut Map<String, Value>, values: &Map<String, Value>) {
+    for (name, value) in values {
+        if value.is_null() {
+            now.remove(name);
+        } else {
+            now.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// Whether the change has not been made yet: every key is as before.
+pub fn is_old(now: &Map<String, Value>, change: &SettingsChange) -> bool {
+    before(now, &change.after) == change.before
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn spec() -> SettingsSpec {
+        serde_json::from_value(json!({
+            "file": "settings.json",
+            "keys": {
+                "timeout_ms": {"type": "integer", "min": 100.0, "max": 60_000.0},
+                "ratio": {"type": "number"},
+                "mode": {"type": "text", "enum": ["live", "test"]},
+                "debug": {"type": "boolean"},
+                "payout_iban": {"type": "text", "host_only": true},
+            }
+        }))
+        .unwrap()
+    }
+
+    fn code(wanted: &Value) -> String {
+        check(&spec(), wanted.as_object().unwrap())
+            .err()
+            .map_or_else(|| "allowed".to_owned(), |e| e.code)
+    }
+
+    #[test]
+    fn only_what_the_manifest_names_may_be_set_and_only_to_what_it_says() {
+        for good in [
+            json!({"timeout_ms": 500, "debug": true}),
+            json!({"mode": "test"}),
+            json!({"ratio": 0.5}),
+        ] {
+            assert_eq!(code(&good), "allowed", "{good}");
+        }
+        for bad in [
+            json!({"timeout_ms": 5}),
+            json!({"timeout_ms": 500.5}),
+            json!({"timeout_ms": "500"}),
+            json!({"mode": "other"}),
+            json!({"debug": 1}),
+            json!({"ratio": null}),
+        ] {
+            assert_eq!(code(&bad), "setting_invalid", "{bad}");
+        }
+        for forbidden in [json!({"payout_iban": "DE00"}), json!({"unknown": 1})] {
+            assert_eq!(code(&forbidden), "setting_not_allowed");
+        }
+        assert_eq!(code(&json!({})), "no_settings");
+    }
+
+    #[test]
+    fn going_back_leaves_what_was_saved_meanwhile() {
+        let mut now = json!({"a": 1, "own": "x"}).as_object().cloned().unwrap();
+        let wanted = json!({"a": 2, "b": 3}).as_object().cloned().unwrap();
+        let old = before(&now, &wanted);
+        apply(&mut now, &wanted);
+        now.insert("own".to_owned(), json!("y"));
+        apply(&mut now, &old);
+        assert_eq!(Value::Object(now), json!({"a": 1, "own": "y"}));
+    }
+}

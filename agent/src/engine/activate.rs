@@ -1,0 +1,189 @@
+//! The swap and the way back. The plugin's data is taken into safety first, the tree is hashed once more, then one
+//! system call decides, then the hooks make it seen.
+
+use std::path::Path;
+
+use plugmend_shared::bundle::path::RelPath;
+
+use super::{Engine, chain, fs_failure, materialise::preserved_in, swap_failure};
+use crate::{
+    domain::{
+        change::{Change, ChangeKind, Failure},
+        installed::Tree,
+        machine::Baseline,
+    },
+    platform::{durable, preserve::Swept, tree},
+    upstream::repo::Transport,
+};
+
+/// Diagnostics of bad releases that are kept.
+const KEPT_DIAGNOSTICS: usize = 5;
+
+impl<T: Transport> Engine<T> {
+    /// Activates `to`. Doing it again when it is active already runs the hooks again and harms nothing.
+    pub(super) fn activate(&mut self, change: &Change, to: &Tree) -> Result<Baseline, Failure> {
+        let before = self.baseline(change);
+        if change.kind == ChangeKind::Config {
+            self.write_settings(change)?;
+        } else {
+            self.check_tree(to)?;
+            crash_point!("engine.activate.before_absorb");
+            self.secure_data(&change.from, to)?;
+            crash_point!("engine.activate.before_swap");
+            let layout = self.layout();
+            layout.prepare(&change.from, to).map_err(|e| swap_failure(&e))?;
+            crash_point!("engine.activate.prepared");
+            layout.swap(&change.from, to).map_err(|e| swap_failure(&e))?;
+            drop(layout);
+            crash_point!("engine.activate.swapped");
+            self.sweep(&change.from);
+        }
+        self.after_swap()?;
+        crash_point!("engine.activate.hooked");
+        Ok(before)
+    }
+
+    /// Goes back. Whatever fails on the way that is not the swap itself is told and does not hinder it.
+    pub(super) fn revert(&mut self, change: &Change, to: &Tree, why: &Failure) -> Result<(), Failure> {
+        crash_point!("engine.revert.begin");
+        self.keep_diagnostics(change, to, why);
+        if change.kind == ChangeKind::Config {
+            self.unwrite_settings(change)?;
+        } else {
+            if let Err(failure) = self.secure_data(to, &change.from) {
+                self.note(failure.words);
+            }
+            crash_point!("engine.revert.before_swap");
+            let layout = self.layout();
+            let back = layout
+                .prepare(to, &change.from)
+                .and_then(|()| layout.swap(to, &change.from));
+            drop(layout);
+            back.map_err(|e| swap_failure(&e))?;
+            crash_point!("engine.revert.swapped");
+            self.sweep(to);
+        }
+        // The old files are back; a hook that fails now is for a person to look at.
+        if let Err(failure) = self.after_swap() {
+            self.note(failure.words);
+        }
+        if change.needs_snapshot {
+            self.note(
+                "the release changes data irreversibly: the snapshot from before it is there, and restoring it would \
+                 lose what was written since; a person must decide"
+                    .to_owned(),
+            );
+        }
+        crash_point!("engine.revert.done");
+        Ok(())
+    }
+
+    /// The tree, byte for byte, against its manifest. An adopted folder has none.
+    fn check_tree(&self, to: &Tree) -> Result<(), Failure> {
+        let Some(digest) = to.digest else { return Ok(()) };
+        let Some((manifest, _)) = self.manifest(&digest)? else {
+            return Err(Failure::passing("no_manifest", "the manifest is gone; fetch it again"));
+        };
+        let dir = self.tree_dir(to)?;
+        let own = preserved_in(&self.ledger.preserved, &manifest);
+        let found = tree::compare(&dir, &manifest.files, &own).map_err(|e| fs_failure(&e))?;
+        if found.none() {
+            return Ok(());
+        }
+        let some = found.paths.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+        let words = format!("{} files of {} are not as signed ({some})", found.count, to.version);
+        Err(Failure::passing("tree_changed", words))
+    }
+
+    /// Takes the plugin's data from the running tree into safety and links it into the other one.
+    fn secure_data(&self, running: &Tree, next: &Tree) -> Result<(), Failure> {
+        let (running_dir, next_dir) = (
+            self.layout().active().map_err(|e| swap_failure(&e))?.dir,
+            self.tree_dir(next)?,
+        );
+        for rel in self.data_of(running)? {
+            let done = self.site.absorb(&running_dir, &rel);
+            done.map_err(|e| Failure::passing("data_not_safe", chain(&e)))?;
+        }
+        for rel in self.data_of(next)? {
+            self.site.seed(&running_dir, &rel).map_err(|e| fs_failure(&e))?;
+            self.site.attach(&next_dir, &rel).map_err(|e| fs_failure(&e))?;
+        }
+        running_dir
+            .sync()
+            .and_then(|()| next_dir.sync())
+            .map_err(|e| fs_failure(&e))
+    }
+
+    /// Paths that a tree leaves to the plugin.
+    pub(super) fn data_of(&self, tree: &Tree) -> Result<Vec<RelPath>, Failure> {
+        let manifest = tree.digest.map(|digest| self.manifest(&digest)).transpose()?.flatten();
+        Ok(match manifest {
+            Some((manifest, _)) => preserved_in(&self.ledger.preserved, &manifest),
+            None => self.ledger.preserved.clone(),
+        })
+    }
+
+    /// Looks once more at the tree that was left: a process of the old version may have written late.
+    pub(super) fn sweep(&mut self, left: &Tree) {
+        if let Err(failure) = self.try_sweep(left) {
+            self.note(failure.words);
+        }
+    }
+
+    pub(super) fn try_sweep(&mut self, left: &Tree) -> Result<(), Failure> {
+        let dir = self.tree_dir(left)?;
+        for rel in self.data_of(left)? {
+            let swept = self.site.sweep(&dir, &rel);
+            match swept.map_err(|e| Failure::passing("data_not_swept", chain(&e)))? {
+                Swept::Clean => {}
+                Swept::TakenIn => self.note(format!("{rel} was written late by {} and taken over", left.version)),
+                Swept::Kept(path) => self.note(format!(
+                    "{rel} was changed by both versions: {}'s copy is kept at {}",
+                    left.version,
+                    path.display()
+                )),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn after_swap(&self) -> Result<(), Failure> {
+        let mut token = [0_u8; 16];
+        self.random
+            .fill(&mut token)
+            .map_err(|_| Failure::passing("no_randomness", "the system gave no randomness"))?;
+        let hooked = self.options.hooks.after_swap(&self.site.work, &hex::encode(token));
+        hooked.map_err(|e| Failure::passing("hook_failed", chain(&e)))
+    }
+
+    pub(super) fn note(&mut self, words: String) {
+        tracing::warn!(words, "note on the change in progress");
+        if self.notes.len() < 20 {
+            self.notes.push(words);
+        }
+    }
+
+    /// What is known of a bad release, before it is left. That it can not be kept hinders nothing.
+    fn keep_diagnostics(&self, change: &Change, to: &Tree, why: &Failure) {
+        let kept = serde_json::json!({
+            "release": to, "change": change, "why": why, "at": self.clock.now(),
+            "counts": {
+                "requests": self.counters.counts().requests,
+                "errors": self.counters.counts().errors,
+            },
+        });
+        let text = serde_json::to_vec_pretty(&kept).unwrap_or_default();
+        let written = self.state.create_dirs(Path::new("diagnostics"), 0o700).and_then(|dir| {
+            let names = dir.entries()?;
+            for (old, _) in names.iter().take(names.len().saturating_sub(KEPT_DIAGNOSTICS - 1)) {
+                dir.remove_file(Path::new(old))?;
+            }
+            let name = format!("{}-{}.json", self.clock.now().as_second(), to.name);
+            durable::write_atomic(&dir, Path::new(&name), &text, 0o600)
+        });
+        if let Err(e) = written {
+            tracing::warn!(error = chain(&e), "diagnostics could not be kept");
+        }
+    }
+}

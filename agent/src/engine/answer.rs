@@ -1,0 +1,75 @@
+//! What is answered to an order.
+
+use plugmend_shared::protocol::command::{Outcome, OutcomeStatus};
+
+use crate::{
+    domain::{change::Failure, installed::Tree},
+    store::ledger::StoredResult,
+};
+
+/// How an order ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ended {
+    /// It was carried out (also: it was so already).
+    Ack(Outcome),
+    /// It was not carried out, or was taken back.
+    Fail {
+        /// A code and words: `code: words`.
+        error: String,
+        /// Whether trying again could help.
+        retryable: bool,
+        /// How far it went.
+        result: Outcome,
+    },
+    /// The agent is stopping; the next start goes on where this left off and answers then.
+    Stopped,
+}
+
+impl Ended {
+    /// A failure, as answered.
+    pub(super) fn fail(failure: &Failure, result: Outcome) -> Self {
+        Self::Fail {
+            error: format!("{}: {}", failure.code, failure.words),
+            retryable: failure.retryable,
+            result,
+        }
+    }
+
+    /// From the ledger; `None` when a newer agent wrote what this one can not read.
+    pub(super) fn from_stored(stored: &StoredResult) -> Option<Self> {
+        let outcome: Outcome = serde_json::from_value(stored.outcome.clone()).ok()?;
+        Some(match &stored.error {
+            None => Self::Ack(outcome),
+            Some((error, retryable)) => Self::Fail {
+                error: error.clone(),
+                retryable: *retryable,
+                result: outcome,
+            },
+        })
+    }
+
+    /// Whether the same order, come again, gets this answer again. A failure that may pass is tried anew.
+    pub(super) fn is_final(&self) -> bool {
+        match self {
+            Self::Ack(_) => true,
+            Self::Fail { retryable, .. } => !retryable,
+            Self::Stopped => false,
+        }
+    }
+}
+
+/// An outcome that says what is installed; the rest is filled in by who knows it.
+pub(super) fn outcome(status: OutcomeStatus, installed: &Tree, explanation: impl Into<String>) -> Outcome {
+    Outcome {
+        status,
+        version: Some(installed.version.clone()),
+        release_digest: installed.digest,
+        from_version: None,
+        health_check_passed: None,
+        error_rate_before: None,
+        error_rate_after: None,
+        bytes_fetched: 0,
+        timings_ms: std::collections::BTreeMap::new(),
+        explanation: explanation.into(),
+    }
+}
