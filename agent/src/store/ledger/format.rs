@@ -46,6 +46,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Ledger, FormatError> {
         return Err(FormatError::Damaged);
     }
     // Only the first line's form is the same in every format, so this comes before the checksum.
+    if format == 0 {
+        return Err(FormatError::Damaged);
+    }
     if format > FORMAT {
         return Err(FormatError::Newer(format));
     }
