@@ -4,6 +4,7 @@
 //! only, lives in temporary folders, and is ended by process id, also when a test fails.
 
 pub mod demo;
+pub mod bench;
 pub mod house;
 pub mod load;
 pub mod npm;

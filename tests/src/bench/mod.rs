@@ -1,0 +1,25 @@
+//! `make bench`: the figures that must hold, measured in one run, each beside what it is compared with.
+//!
+//! A figure is the median of several tries where tries differ. What could not be measured here is said, not guessed.
+
+mod bytes;
+mod fixtures;
+mod host;
+mod rivals;
+mod table;
+
+use anyhow::Result;
+
+pub use self::table::{Figure, Judgement, Table};
+
+/// Measures everything and prints the table; whether all that was measured holds.
+pub async fn run(only: &[String]) -> Result<bool> {
+    let mut table = Table::default();
+    println!("{}\n", host::describe()?);
+    let wanted = |part: &str| only.is_empty() || only.iter().any(|o| o == part);
+    if wanted("bytes") {
+        bytes::measure(&mut table)?;
+    }
+    table.print();
+    Ok(table.holds())
+}
