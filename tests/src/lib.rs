@@ -3,10 +3,11 @@
 //! Shared by the tests in `tests/tests`, by `make demo`, `make bench` and `make soak`. Everything listens on loopback
 //! only, lives in temporary folders, and is ended by process id, also when a test fails.
 
-pub mod demo;
 pub mod bench;
+pub mod demo;
 pub mod house;
 pub mod load;
+pub mod mounts;
 pub mod npm;
 pub mod ports;
 pub mod postgres;

@@ -61,8 +61,14 @@ async function reload() {
   const next = await start();
   const old = current;
   current = next;
+  tell();
   retire(old);
   return next.version;
+}
+
+// Says to whoever looks which version serves customers from now on.
+function tell() {
+  fs.writeFileSync(path.join(process.env.SHOP_RUN, "current"), current.version);
 }
 
 function retire(worker) {
@@ -120,6 +126,7 @@ function command(request, response) {
 async function main() {
   fs.mkdirSync(process.env.SHOP_RUN, { recursive: true });
   current = await start();
+  tell();
   fs.rmSync(process.env.SHOP_CONTROL, { force: true });
   http.createServer(command).listen(process.env.SHOP_CONTROL);
   const front = http.createServer(pass);

@@ -73,5 +73,8 @@ fn ours(pair: &Pair) -> Result<Value> {
 }
 
 fn number(value: &Value, name: &str) -> Result<f64> {
-    value.get(name).and_then(Value::as_f64).with_context(|| format!("no {name} in {value}"))
+    value
+        .get(name)
+        .and_then(Value::as_f64)
+        .with_context(|| format!("no {name} in {value}"))
 }

@@ -51,7 +51,9 @@ pub fn synthetic(work: &Path) -> Result<Pair> {
 
 /// Text that compresses about as well as code does, the same for the same seed.
 fn prose(seed: u64, len: usize) -> Vec<u8> {
-    const WORDS: [&str; 8] = ["function", "$order->", "if (", "return", "array(", ") {\n", ";\n", "\t'"];
+    const WORDS: [&str; 8] = [
+        "function", "$order->", "if (", "return", "array(", ") {\n", ";\n", "\t'",
+    ];
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut out = b"<?php\n".to_vec();
     while out.len() < len {
@@ -70,13 +72,19 @@ pub fn django_oscar() -> Result<Pair> {
     let wheel = |version, sha256| wheel("django-oscar", "django_oscar", version, sha256);
     Ok(Pair {
         name: "django-oscar 3.2.5 to 3.2.6",
-        old: wheel("3.2.5", "61b7d69ccd07a84012dea1154bf82977b39b6434241512d8345a3cabfb919c1a")?,
-        new: wheel("3.2.6", "d17ecb1dc311cc47322b8bbc1509d5ed5316271f3dc6f7795d872350b9c8ce21")?,
+        old: wheel(
+            "3.2.5",
+            "61b7d69ccd07a84012dea1154bf82977b39b6434241512d8345a3cabfb919c1a",
+        )?,
+        new: wheel(
+            "3.2.6",
+            "d17ecb1dc311cc47322b8bbc1509d5ed5316271f3dc6f7795d872350b9c8ce21",
+        )?,
         limits: (5_000.0, None),
     })
 }
 
-/// An unpacked wheel from PyPI, fetched once with pip.
+/// An unpacked wheel from `PyPI`, fetched once with pip.
 fn wheel(package: &str, stem: &str, version: &str, sha256: &str) -> Result<PathBuf> {
     let cache = npm::cache_dir();
     let done = cache.join(format!("{stem}-{version}"));
@@ -88,7 +96,14 @@ fn wheel(package: &str, stem: &str, version: &str, sha256: &str) -> Result<PathB
     let spec = format!("{package}=={version}");
     npm::run(
         Command::new("python3")
-            .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
+            .args([
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+            ])
             .args(["--only-binary", ":all:", "--dest"])
             .arg(work.path())
             .arg(&spec),
@@ -98,7 +113,12 @@ fn wheel(package: &str, stem: &str, version: &str, sha256: &str) -> Result<PathB
     let found = Digest::of(&fs::read(&archive)?).to_string();
     ensure!(found == sha256, "{spec} has the hash {found}, not the pinned one");
     let tree = work.path().join("tree");
-    npm::run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&archive).arg(&tree))?;
+    npm::run(
+        Command::new("python3")
+            .args(["-m", "zipfile", "-e"])
+            .arg(&archive)
+            .arg(&tree),
+    )?;
     fs::rename(&tree, &done).with_context(|| format!("keep {}", done.display()))?;
     Ok(done)
 }

@@ -75,7 +75,11 @@ fn rsync(old: &Path, new: &Path, work: &Path) -> Result<u64> {
         .iter()
         .map(|name| {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
-            let digits: String = line.context("rsync --stats")?.chars().filter(char::is_ascii_digit).collect();
+            let digits: String = line
+                .context("rsync --stats")?
+                .chars()
+                .filter(char::is_ascii_digit)
+                .collect();
             Ok(digits.parse::<u64>()?)
         })
         .sum()
@@ -126,7 +130,15 @@ fn ostree(old: &Path, new: &Path, work: &Path) -> Result<u64> {
         format!("--to={to}"),
         format!("--filename={}", file.display()),
     );
-    run(&["static-delta", "generate", "--inline", "--min-fallback-size=0", &from, &to, &name])?;
+    run(&[
+        "static-delta",
+        "generate",
+        "--inline",
+        "--min-fallback-size=0",
+        &from,
+        &to,
+        &name,
+    ])?;
     Ok(fs::metadata(file)?.len())
 }
 

@@ -37,14 +37,26 @@ pub struct Table {
 impl Table {
     /// A figure that must not be above `limit`.
     pub fn at_most(&mut self, what: &str, value: f64, limit: f64, unit: &str) {
-        let judgement = if value <= limit { Judgement::Holds } else { Judgement::Fails };
-        let beside = format!("at most {} ({:.0} % of it)", quantity(limit, unit), value / limit * 100.0);
+        let judgement = if value <= limit {
+            Judgement::Holds
+        } else {
+            Judgement::Fails
+        };
+        let beside = format!(
+            "at most {} ({:.0} % of it)",
+            quantity(limit, unit),
+            value / limit * 100.0
+        );
         self.push(what, quantity(value, unit), beside, judgement);
     }
 
     /// A figure of another tool: ours is `ours`, and must be smaller.
     pub fn rival(&mut self, what: &str, value: f64, ours: f64, unit: &str) {
-        let judgement = if ours < value { Judgement::Holds } else { Judgement::Fails };
+        let judgement = if ours < value {
+            Judgement::Holds
+        } else {
+            Judgement::Fails
+        };
         let beside = format!("{:.1} times ours ({})", value / ours.max(1.0), quantity(ours, unit));
         self.push(what, quantity(value, unit), beside, judgement);
     }
@@ -56,7 +68,12 @@ impl Table {
 
     /// A figure that could not be measured here.
     pub fn missing(&mut self, what: &str, why: &str) {
-        self.push(what, String::from("-"), String::new(), Judgement::Missing(why.to_owned()));
+        self.push(
+            what,
+            String::from("-"),
+            String::new(),
+            Judgement::Missing(why.to_owned()),
+        );
     }
 
     fn push(&mut self, what: &str, value: String, beside: String, judgement: Judgement) {

@@ -4,6 +4,7 @@
 //! come is a failure, whoever's it was.
 
 mod connection;
+mod remembering;
 mod report;
 
 use std::{
@@ -21,8 +22,8 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use tokio::task::JoinSet;
 
-pub use self::connection::Connection;
 pub use self::report::{Report, Swap};
+pub use self::{connection::Connection, remembering::Remembering};
 
 /// What one customer asks, and what it thinks of the answer.
 pub trait Customer: Send + Sync + 'static {

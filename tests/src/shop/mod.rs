@@ -2,6 +2,7 @@
 
 pub mod gateway;
 pub mod node;
+pub mod orders;
 pub mod payments;
 pub mod php;
 pub mod shelf;

@@ -1,6 +1,7 @@
 //! The whole system: the real programs, wired as in production, on loopback and in a temporary folder.
 
 mod agent_host;
+mod backstage;
 pub mod binaries;
 mod control_plane;
 pub mod ops;
@@ -12,6 +13,7 @@ mod whole;
 
 pub use self::{
     agent_host::{AgentHost, Hooks, Host, Plugin, Probe},
+    backstage::{Backstage, WriteVersion},
     control_plane::{ControlPlane, Options},
     ops::{Ops, OpsKey},
     outcome::Ended,
