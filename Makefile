@@ -34,5 +34,8 @@ fmt: ## format the code
 sqlx: ## write .sqlx anew from the queries in the code (commit the outcome)
 	@$(BIN)/plugmend-with-postgres tests/setup/prepare-queries
 
+bench: ## the figures that must hold, each beside what it is compared with; PARTS="bytes agent ingest" picks some
+	@tests/setup/run-bench $(PARTS)
+
 fuzz: ## fuzz everything that reads bytes from the network, FUZZ_SECONDS (30) a target; needs nightly and cargo-fuzz
 	@tests/setup/run-fuzz

@@ -2,9 +2,12 @@
 //!
 //! A figure is the median of several tries where tries differ. What could not be measured here is said, not guessed.
 
+mod agent;
 mod bytes;
 mod fixtures;
+mod fleet;
 mod host;
+mod ingest;
 mod rivals;
 mod table;
 
@@ -19,6 +22,12 @@ pub async fn run(only: &[String]) -> Result<bool> {
     let wanted = |part: &str| only.is_empty() || only.iter().any(|o| o == part);
     if wanted("bytes") {
         bytes::measure(&mut table)?;
+    }
+    if wanted("agent") {
+        agent::measure(&mut table).await?;
+    }
+    if wanted("ingest") {
+        ingest::measure(&mut table).await?;
     }
     table.print();
     Ok(table.holds())

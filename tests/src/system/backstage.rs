@@ -30,10 +30,15 @@ pub struct Backstage {
 impl Backstage {
     /// Starts everything for `product`. `descriptor` is what the engineers say about each release.
     pub async fn start(product: &str, descriptor: &str, policy: Policy) -> Result<Self> {
+        Self::start_with(product, descriptor, policy, Options::default()).await
+    }
+
+    /// The same with another control plane than by default.
+    pub async fn start_with(product: &str, descriptor: &str, policy: Policy, options: Options) -> Result<Self> {
         let home = crate::shop::php::open_folder()?;
         let postgres = Postgres::obtain(Durability::Relaxed)?;
         let database = postgres.database("plugmend_host").await?;
-        let control_plane = ControlPlane::start(&home.path().join("control-plane"), &database, Options::default())?;
+        let control_plane = ControlPlane::start(&home.path().join("control-plane"), &database, options)?;
         policy.set(&database).await?;
         let releases = Releases::begin(&home.path().join("engineers"), product, &control_plane)?;
         Ok(Self {
