@@ -14,8 +14,11 @@ mod reports;
 mod server;
 mod state;
 
-use axum::Router;
+use std::sync::Arc;
 
+use axum::{Router, middleware};
+
+use agent_api::gateway::Gateway;
 pub use body::JsonBody;
 pub use problem::ApiError;
 pub use query::QueryParams;
@@ -31,9 +34,9 @@ pub fn api_router(state: AppState) -> Router {
     layers::around(routes.with_state(state))
 }
 
-/// What listens on 8443, behind mutual TLS. The listener puts an [`AgentIdentity`] into each request's extensions.
-///
-/// [`AgentIdentity`]: crate::domain::identity::AgentIdentity
-pub fn gateway_router(state: AppState) -> Router {
-    layers::around(agent_api::router().with_state(state))
+/// What listens on 8443, behind mutual TLS: everything but enrolment is for agents in good standing.
+pub fn gateway_router(state: AppState, gateway: Arc<Gateway>) -> Router {
+    let keeper = middleware::from_fn_with_state(gateway.clone(), agent_api::admission::ordinary);
+    let agents = agent_api::router().route_layer(keeper).with_state(state);
+    layers::around(agents.merge(agent_api::identity::router(gateway)))
 }

@@ -6,7 +6,7 @@ use plugmend_shared::clock::Clock;
 
 use super::auth::TokenVerifier;
 use crate::{
-    service::{Entropy, command::Polls, ingest::Ingest, secret::SecretHasher},
+    service::{Entropy, command::Polls, enrolment_token::TokenDesk, ingest::Ingest, secret::SecretHasher},
     store::Db,
 };
 
@@ -21,6 +21,8 @@ pub struct AppState {
     pub entropy: Entropy,
     /// Checks the tokens of people.
     pub tokens: Arc<TokenVerifier>,
+    /// Makes enrolment tokens.
+    pub enrolment_tokens: TokenDesk,
     /// Makes the keyed hashes of plugin secrets.
     pub secrets: SecretHasher,
     /// Takes heartbeats.

@@ -4,6 +4,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use plugmend_shared::protocol::identity::AgentName;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error as TlsError, RootCertStore, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -14,6 +15,7 @@ use rustls::{
     },
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
+use x509_parser::extensions::GeneralName;
 
 /// The verifier of the gateway.
 pub struct AgentCertVerifier {
@@ -100,5 +102,15 @@ impl ClientCertVerifier for AgentCertVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.inner.supported_verify_schemes()
+    }
+}
+
+/// The name of the agent that a certificate was issued to; `None` when it has none, or more than one.
+pub fn agent_name(certificate: &CertificateDer<'_>) -> Option<AgentName> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let names = parsed.subject_alternative_name().ok()??;
+    match names.value.general_names.as_slice() {
+        [GeneralName::URI(uri)] => AgentName::from_uri(uri),
+        _ => None,
     }
 }

@@ -1,10 +1,15 @@
 //! Use cases: each owns its transaction.
 
+pub mod agent_renewal;
 pub mod command;
+pub mod enrolment;
+pub mod enrolment_token;
 mod entropy;
 pub mod ingest;
 pub mod once;
 pub mod plugin;
 pub mod secret;
+pub mod standing;
+pub mod token_hash;
 
 pub use entropy::{Entropy, NoEntropy};

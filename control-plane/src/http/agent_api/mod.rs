@@ -1,7 +1,13 @@
 //! Port 8443: what agents use.
 
+pub mod admission;
 mod commands;
+pub mod gateway;
 mod heartbeat;
+pub mod identity;
+pub mod listener;
+pub mod peer;
+pub mod rates;
 
 use axum::{
     Router,
@@ -9,6 +15,8 @@ use axum::{
     http::{StatusCode, request::Parts},
     routing::{get, post},
 };
+
+use plugmend_shared::protocol::problem::codes;
 
 use super::{ApiError, AppState};
 use crate::{domain::identity::AgentIdentity, service::command::Reporter};
@@ -46,7 +54,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Agent {
             .map_err(|_| {
                 ApiError::problem(
                     StatusCode::UNAUTHORIZED,
-                    "certificate_required",
+                    codes::CERTIFICATE_REQUIRED,
                     "A client certificate is wanted",
                 )
                 .detail("enrol this agent, and speak with the certificate it is given")

@@ -1,6 +1,8 @@
 //! Port 8112, `/api/ops`: what people use.
 
+pub mod agents;
 mod commands;
+pub mod enrolment_tokens;
 mod merchants;
 mod plugins;
 mod secrets;
@@ -16,6 +18,9 @@ use super::AppState;
 /// Every endpoint for people.
 pub fn router() -> Router<AppState> {
     Router::new()
+        .route("/api/ops/agents/{plugin_id}", get(agents::show))
+        .route("/api/ops/agents/{plugin_id}/revoke", post(agents::revoke))
+        .route("/api/ops/enrolment-tokens", post(enrolment_tokens::create))
         .route("/api/ops/merchants", post(merchants::create))
         .route("/api/ops/plugins", get(plugins::list).post(plugins::create))
         .route("/api/ops/plugins/{id}", get(plugins::show))

@@ -1,0 +1,224 @@
+//! The gateway's listener: TLS 1.3, HTTP/1.1, bounded in everything.
+
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use axum::{Router, body::Body, extract::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{sleep, timeout},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tower::ServiceExt as _;
+
+use super::{gateway::Gateway, peer::Peer};
+
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a stranger's request may take to arrive.
+const STRANGER_HEAD: Duration = Duration::from_secs(15);
+/// How long an agent's connection may stand idle: longer than the time between two heartbeats.
+const AGENT_IDLE: Duration = Duration::from_secs(200);
+/// How long a refused peer is listened to, so that it can read why.
+const LINGER: Duration = Duration::from_secs(1);
+/// How long open requests may take to finish once a stop was asked for.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Room for the head of a request, in bytes.
+const HEAD_BYTES: usize = 16 * 1024;
+/// The most header lines in a request.
+const MAX_HEADERS: usize = 64;
+
+/// How much the listener takes on.
+#[derive(Debug, Clone, Copy)]
+pub struct ListenerOptions {
+    /// Connections at once; more wait to be accepted.
+    pub connections: u32,
+    /// Connections without a certificate at once, handshakes included; more are dropped. They can not crowd out
+    /// agents.
+    pub strangers: u32,
+}
+
+impl Default for ListenerOptions {
+    fn default() -> Self {
+        Self {
+            connections: 100_000,
+            strangers: 1_000,
+        }
+    }
+}
+
+struct Door {
+    tls: TlsAcceptor,
+    router: Router,
+    gateway: Arc<Gateway>,
+    strangers: Arc<Semaphore>,
+    stop: watch::Receiver<bool>,
+}
+
+/// Serves until told to stop, then lets open requests finish.
+///
+/// # Errors
+/// When the listener can not be used.
+pub async fn serve(
+    listener: std::net::TcpListener,
+    tls: Arc<ServerConfig>,
+    router: Router,
+    gateway: Arc<Gateway>,
+    options: ListenerOptions,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    listener
+        .set_nonblocking(true)
+        .context("can not prepare the gateway's listener")?;
+    let listener = TcpListener::from_std(listener).context("can not serve on the gateway's listener")?;
+    let connections = Arc::new(Semaphore::new(options.connections as usize));
+    let strangers = Arc::new(Semaphore::new(options.strangers as usize));
+    let door = Arc::new(Door {
+        tls: tls.into(),
+        router,
+        gateway,
+        strangers,
+        stop: stop.clone(),
+    });
+    tokio::select! {
+        () = accept(&listener, &door, &connections) => {}
+        // An error means that whoever could ask us to stop is gone: stop.
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = tidy(&door.gateway) => {}
+    }
+    drop(listener);
+    // All permits are back when every connection has ended.
+    let _late = timeout(DRAIN + LINGER, connections.acquire_many(options.connections)).await;
+    Ok(())
+}
+
+async fn tidy(gateway: &Gateway) {
+    loop {
+        sleep(Duration::from_mins(1)).await;
+        gateway.rates.tidy();
+    }
+}
+
+async fn accept(listener: &TcpListener, door: &Arc<Door>, connections: &Arc<Semaphore>) {
+    loop {
+        let Ok(permit) = connections.clone().acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((tcp, address)) => {
+                // A stranger too many is dropped: it can come again, and those inside are served.
+                if let Ok(stranger) = door.strangers.clone().try_acquire_owned() {
+                    tokio::spawn(connection(door.clone(), tcp, address, (permit, stranger)));
+                }
+            }
+            Err(error) => {
+                // Out of descriptors, say: others have to end first.
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    door: Arc<Door>,
+    tcp: TcpStream,
+    address: SocketAddr,
+    (_permit, stranger): (OwnedSemaphorePermit, OwnedSemaphorePermit),
+) {
+    let _ = tcp.set_nodelay(true);
+    let Some(tls) = handshake(&door.tls, tcp).await else {
+        return;
+    };
+    let shown = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let peer = Arc::new(Peer::new(address, shown, &door.gateway.standings));
+    // An agent is no stranger: it gives its place to the next.
+    let stranger = peer.certificate.is_none().then_some(stranger);
+    serve_connection(&door, tls, peer).await;
+    drop(stranger);
+}
+
+async fn handshake(acceptor: &TlsAcceptor, tcp: TcpStream) -> Option<TlsStream<TcpStream>> {
+    match timeout(HANDSHAKE, acceptor.accept(tcp).into_fallible()).await {
+        Ok(Ok(tls)) => Some(tls),
+        Ok(Err((error, tcp))) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            let _late = timeout(LINGER, linger(tcp)).await;
+            None
+        }
+        Err(_late) => None,
+    }
+}
+
+/// Closing with unread data would reset the connection, and the peer would lose the alert that says what was wrong.
+async fn linger(mut tcp: TcpStream) -> io::Result<()> {
+    tcp.shutdown().await?;
+    let mut sink = [0; 1024];
+    while tcp.read(&mut sink).await? > 0 {}
+    Ok(())
+}
+
+async fn serve_connection(door: &Door, tls: TlsStream<TcpStream>, peer: Arc<Peer>) {
+    let (router, of_requests) = (door.router.clone(), peer.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(of_requests.clone());
+        router.clone().oneshot(request.map(Body::new))
+    });
+    let patience = if peer.certificate.is_some() {
+        AGENT_IDLE
+    } else {
+        STRANGER_HEAD
+    };
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(patience)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(tls), service);
+    let mut served = pin!(served);
+    let mut stop = door.stop.clone();
+    let mut no_longer_welcome = pin!(no_longer_welcome(&door.gateway, &peer));
+    let ended = tokio::select! {
+        ended = served.as_mut() => Some(ended),
+        () = no_longer_welcome.as_mut() => None,
+        _ = stop.wait_for(|stop| *stop) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            // What waits is ended by the doorkeeper; what is idle ends now.
+            served.as_mut().graceful_shutdown();
+            timeout(DRAIN, served).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
+    }
+}
+
+/// Resolves once the agent at the other end may not speak any more.
+async fn no_longer_welcome(gateway: &Gateway, peer: &Peer) {
+    let (Some(certificate), Some(mut news)) = (&peer.certificate, peer.news()) else {
+        return std::future::pending().await;
+    };
+    loop {
+        if news.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        let now = gateway.clock.now();
+        // Whatever is found, or not found for want of a database: requests are judged one by one all the same.
+        if gateway
+            .standings
+            .recheck(&certificate.fingerprint, true, now)
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}
