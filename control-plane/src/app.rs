@@ -1,5 +1,7 @@
 //! The only place that sees every floor: wires them together.
 
+mod gateway;
+
 use std::{net::TcpListener, sync::Arc};
 
 use anyhow::Context as _;
@@ -21,6 +23,16 @@ use crate::{
 
 /// How many long polls one process holds: 28 kB a connection, so about 1.4 GB at most.
 const MAX_POLLS: usize = 50_000;
+
+pub use gateway::init_ca;
+
+/// What agents are enrolled with: SHA-256 of the CA that they check the gateway against.
+///
+/// # Errors
+/// When there is no CA.
+pub fn ca_fingerprint(settings: &Settings) -> anyhow::Result<plugmend_shared::ids::Digest> {
+    gateway::ca_sha256(settings)
+}
 
 /// Runs the roles until told to stop.
 ///
@@ -69,9 +81,12 @@ fn open(settings: &Settings) -> anyhow::Result<Db> {
 }
 
 fn start(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle) -> anyhow::Result<()> {
-    let state = state(settings, db, lifecycle)?;
+    let state = state(settings, roles, db, lifecycle)?;
     if roles.contains(&Role::Worker) {
         start_jobs(settings, &state, lifecycle);
+    }
+    if roles.contains(&Role::Gateway) {
+        gateway::start(settings, bind(settings.gateway.listen)?, &state, lifecycle)?;
     }
     if roles.contains(&Role::Api) {
         let listener = bind(settings.api.listen)?;
@@ -103,7 +118,7 @@ fn start_jobs(settings: &Settings, state: &AppState, lifecycle: &mut Lifecycle) 
 }
 
 /// What handlers share, with the tasks behind it.
-fn state(settings: &Settings, db: &Db, lifecycle: &mut Lifecycle) -> anyhow::Result<AppState> {
+fn state(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle) -> anyhow::Result<AppState> {
     let tokens = TokenVerifier::from_pem(&settings.auth.jwt_public_pem).map_err(|error| ConfigError::Invalid {
         name: "MOLAM_ID_JWT_PUBLIC",
         why: error.to_string(),
@@ -140,6 +155,7 @@ fn state(settings: &Settings, db: &Db, lifecycle: &mut Lifecycle) -> anyhow::Res
         clock,
         entropy: Entropy::new(),
         tokens: Arc::new(tokens),
+        enrolment_tokens: gateway::token_desk(settings, roles)?,
         secrets: SecretHasher::new(&settings.auth.secret_key),
         ingest,
         polls,

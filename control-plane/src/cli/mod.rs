@@ -1,5 +1,6 @@
 //! The command line: what to do, with which layers of configuration.
 
+mod ca;
 mod dev_token;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -46,6 +47,9 @@ enum Verb {
     },
     /// Bring the database up to date, and end.
     Migrate,
+    /// The agents' CA.
+    #[command(subcommand)]
+    Ca(ca::Verb),
     /// Print a token for the ops API, signed by the key that `--dev` made.
     DevToken(dev_token::Arguments),
 }
@@ -63,6 +67,7 @@ pub fn run() -> ExitCode {
     let ended = match cli.verb {
         Verb::Serve { roles, migrate } => app::serve(&settings, &roles, migrate),
         Verb::Migrate => app::migrate(&settings),
+        Verb::Ca(verb) => ca::run(&settings, &verb),
         Verb::DevToken(arguments) => dev_token::print(&settings, &arguments),
     };
     match ended {

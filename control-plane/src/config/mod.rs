@@ -2,6 +2,7 @@
 //! Everything wrong is found here, before a port is bound.
 
 pub mod dev;
+mod gateway;
 mod raw;
 mod settings;
 
@@ -9,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+pub use gateway::GatewaySettings;
 pub use settings::{
-    ApiSettings, AuthSettings, DatabaseSettings, GatewaySettings, IngestSettings, LogSettings, RepositorySettings,
-    Role, Settings,
+    ApiSettings, AuthSettings, DatabaseSettings, IngestSettings, LogSettings, RepositorySettings, Role, Settings,
 };
 
 /// What is wrong with the configuration, and what to do about it.

@@ -62,6 +62,23 @@ pub struct RawGateway {
     pub trust_domain: Option<String>,
     /// `PLUGMEND_PKI_DIR`: the agents' CA.
     pub pki_dir: Option<PathBuf>,
+    /// `PLUGMEND_CA_KEY`: the CA's key, PEM; line ends may be written as `\n`. Else it lies in the PKI folder.
+    pub ca_key: Option<String>,
+    /// `PLUGMEND_CA_KEY_FILE`: the file with it, mode 0600.
+    pub ca_key_file: Option<PathBuf>,
+    /// `PLUGMEND_GATEWAY_CERTIFICATE_FILE`: the gateway's own certificate and its chain; else the CA issues one.
+    pub certificate_file: Option<PathBuf>,
+    /// `PLUGMEND_GATEWAY_KEY_FILE`: its key, mode 0600.
+    pub key_file: Option<PathBuf>,
+    /// `PLUGMEND_GATEWAY_CA_FILE`: the CA that agents are to check it against.
+    pub ca_file: Option<PathBuf>,
+    /// `PLUGMEND_CERTIFICATE_LIFETIME_S`: of agents' certificates.
+    pub certificate_lifetime_s: Option<u32>,
+    /// `PLUGMEND_CERTIFICATE_GRACE_S`: how long after its end one may still be renewed.
+    pub certificate_grace_s: Option<u32>,
+    /// `PLUGMEND_IN_FLIGHT_S`: how long a request may have been under way when its sender was replaced; what comes
+    /// later is taken for a second host.
+    pub in_flight_s: Option<u32>,
 }
 
 /// `[repository]`
@@ -126,12 +143,34 @@ impl Raw {
         );
         replace(&mut self.gateway.trust_domain, lookup("PLUGMEND_TRUST_DOMAIN"));
         replace(&mut self.gateway.pki_dir, path("PLUGMEND_PKI_DIR"));
+        self.gateway.overlay_identity(&lookup)?;
         replace(&mut self.repository.dir, path("PLUGMEND_REPOSITORY_DIR"));
         replace(&mut self.repository.keys_dir, path("PLUGMEND_REPOSITORY_KEYS_DIR"));
         replace(&mut self.ingest.flushers, number(&lookup, "PLUGMEND_INGEST_FLUSHERS")?);
         replace(&mut self.ingest.batch, number(&lookup, "PLUGMEND_INGEST_BATCH")?);
         replace(&mut self.ingest.delay_ms, number(&lookup, "PLUGMEND_INGEST_DELAY_MS")?);
         replace(&mut self.ingest.queue, number(&lookup, "PLUGMEND_INGEST_QUEUE")?);
+        Ok(())
+    }
+}
+
+impl RawGateway {
+    fn overlay_identity(&mut self, lookup: &impl Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
+        let path = |name: &str| lookup(name).map(PathBuf::from);
+        replace(&mut self.ca_key, lookup("PLUGMEND_CA_KEY"));
+        replace(&mut self.ca_key_file, path("PLUGMEND_CA_KEY_FILE"));
+        replace(&mut self.certificate_file, path("PLUGMEND_GATEWAY_CERTIFICATE_FILE"));
+        replace(&mut self.key_file, path("PLUGMEND_GATEWAY_KEY_FILE"));
+        replace(&mut self.ca_file, path("PLUGMEND_GATEWAY_CA_FILE"));
+        replace(
+            &mut self.certificate_lifetime_s,
+            number(lookup, "PLUGMEND_CERTIFICATE_LIFETIME_S")?,
+        );
+        replace(
+            &mut self.certificate_grace_s,
+            number(lookup, "PLUGMEND_CERTIFICATE_GRACE_S")?,
+        );
+        replace(&mut self.in_flight_s, number(lookup, "PLUGMEND_IN_FLIGHT_S")?);
         Ok(())
     }
 }

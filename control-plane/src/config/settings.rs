@@ -12,7 +12,8 @@ use secrecy::SecretString;
 
 use super::{
     ConfigError, dev,
-    raw::{Raw, RawApi, RawGateway, RawIngest, RawRepository},
+    gateway::{self, GatewaySettings},
+    raw::{Raw, RawApi, RawIngest, RawRepository},
 };
 
 /// What a process does.
@@ -76,19 +77,6 @@ pub struct DatabaseSettings {
 pub struct ApiSettings {
     /// Where it listens.
     pub listen: SocketAddr,
-}
-
-/// The agents' gateway.
-#[derive(Debug, Clone)]
-pub struct GatewaySettings {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// DNS names and addresses that agents use for it.
-    pub names: Vec<String>,
-    /// Of the agents' names.
-    pub trust_domain: String,
-    /// The agents' CA.
-    pub pki_dir: PathBuf,
 }
 
 /// The release repository.
@@ -172,7 +160,7 @@ pub fn check(raw: Raw, dev: bool) -> Result<Settings, ConfigError> {
             max_connections,
         },
         api: check_api(raw.api)?,
-        gateway: check_gateway(raw.gateway, &state_dir, dev)?,
+        gateway: gateway::check(raw.gateway, &state_dir, dev)?,
         repository: check_repository(raw.repository, &state_dir),
         auth,
         ingest: check_ingest(&raw.ingest)?,
@@ -236,29 +224,6 @@ fn check_api(raw: RawApi) -> Result<ApiSettings, ConfigError> {
     })
 }
 
-fn check_gateway(raw: RawGateway, state_dir: &std::path::Path, dev: bool) -> Result<GatewaySettings, ConfigError> {
-    let listen = raw.listen.unwrap_or_else(|| "0.0.0.0:8443".to_owned());
-    let names = match raw.names {
-        Some(names) if !names.is_empty() => names,
-        _ if dev => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
-        _ => {
-            return Err(ConfigError::Missing {
-                name: "PLUGMEND_GATEWAY_NAMES",
-                hint: "the names that agents reach the gateway by, for its certificate",
-            });
-        }
-    };
-    Ok(GatewaySettings {
-        listen: listen.parse().map_err(|_| ConfigError::Invalid {
-            name: "PLUGMEND_GATEWAY_BIND",
-            why: format!("'{listen}' is not an address and port"),
-        })?,
-        names,
-        trust_domain: raw.trust_domain.unwrap_or_else(|| "plugmend.example".to_owned()),
-        pki_dir: raw.pki_dir.unwrap_or_else(|| state_dir.join("pki")),
-    })
-}
-
 fn check_repository(raw: RawRepository, state_dir: &std::path::Path) -> RepositorySettings {
     RepositorySettings {
         dir: raw.dir.unwrap_or_else(|| state_dir.join("repository")),
@@ -280,7 +245,7 @@ fn check_ingest(raw: &RawIngest) -> Result<IngestSettings, ConfigError> {
     Ok(settings)
 }
 
-fn in_range(name: &'static str, value: u64, least: u64, most: u64) -> Result<(), ConfigError> {
+pub(super) fn in_range(name: &'static str, value: u64, least: u64, most: u64) -> Result<(), ConfigError> {
     if (least..=most).contains(&value) {
         return Ok(());
     }

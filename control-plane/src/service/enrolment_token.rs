@@ -23,7 +23,16 @@ pub const DEFAULT_TTL: SignedDuration = SignedDuration::from_hours(24);
 pub const MAX_TTL: SignedDuration = SignedDuration::from_hours(24 * 30);
 
 /// `merchant_plugins.cms`: the platforms that there are plugins for.
-const PLATFORMS: [&str; 8] = ["woocommerce", "shopify", "magento", "prestashop", "wix", "node", "php", "python"];
+const PLATFORMS: [&str; 8] = [
+    "woocommerce",
+    "shopify",
+    "magento",
+    "prestashop",
+    "wix",
+    "node",
+    "php",
+    "python",
+];
 
 /// What the token shall be good for.
 #[derive(Debug, Clone)]
@@ -84,8 +93,8 @@ pub enum TokenOrderError {
 pub struct TokenDesk {
     /// Makes the keyed hashes.
     pub hasher: TokenHasher,
-    /// SHA-256 of the certificate that agents check the gateway against (DER).
-    pub ca_sha256: Digest,
+    /// SHA-256 of the certificate that agents check the gateway against (DER); none in a process that serves nobody.
+    pub ca_sha256: Option<Digest>,
 }
 
 /// Makes a token for `actor`.

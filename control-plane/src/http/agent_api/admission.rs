@@ -112,7 +112,7 @@ async fn heard(news: Option<&mut watch::Receiver<()>>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn no_certificate() -> Response {

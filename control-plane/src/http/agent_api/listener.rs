@@ -188,13 +188,12 @@ async fn serve_connection(door: &Door, tls: TlsStream<TcpStream>, peer: Arc<Peer
         () = no_longer_welcome.as_mut() => None,
         _ = stop.wait_for(|stop| *stop) => None,
     };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            // What waits is ended by the doorkeeper; what is idle ends now.
-            served.as_mut().graceful_shutdown();
-            timeout(DRAIN, served).await.unwrap_or(Ok(()))
-        }
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        // What waits is ended by the doorkeeper; what is idle ends now.
+        served.as_mut().graceful_shutdown();
+        timeout(DRAIN, served).await.unwrap_or(Ok(()))
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke");

@@ -52,12 +52,15 @@ pub async fn create(
     };
     let by = (&actor(&operator), operator.subject.as_str());
     let desk = &state.enrolment_tokens;
+    let ca_sha256 = desk
+        .ca_sha256
+        .ok_or_else(|| ApiError::internal(anyhow::anyhow!("no CA was read at the start")))?;
     let made = enrolment_token::make(&state.db, &desk.hasher, &state.entropy, by, &order, state.clock.now()).await?;
     let answer = TokenAnswer {
         token: made.token,
         token_id: made.id,
         expires_at: made.expires_at,
-        ca_sha256: desk.ca_sha256,
+        ca_sha256,
     };
     Ok((StatusCode::CREATED, Json(answer)))
 }
