@@ -14,14 +14,16 @@ use plugmend_control_plane::{
     service::{
         Entropy,
         command::Polls,
+        enrolment_token::TokenDesk,
         ingest::{self, IngestOptions},
         secret::SecretHasher,
+        token_hash::TokenHasher,
     },
     store::{Db, DbOptions},
 };
 use plugmend_shared::{
     clock::{Clock, FixedClock},
-    ids::{MerchantId, PluginId},
+    ids::{Digest, MerchantId, PluginId},
 };
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinSet};
@@ -86,6 +88,10 @@ impl Plane {
             clock: dyn_clock,
             entropy: Entropy::new(),
             tokens: Arc::new(TokenVerifier::from_pem(people::PUBLIC_PEM).unwrap()),
+            enrolment_tokens: TokenDesk {
+                hasher: TokenHasher::new(&[7; 32]),
+                ca_sha256: Some(Digest::of(b"a CA")),
+            },
             secrets: SecretHasher::new(&[7; 32]),
             ingest,
             polls,
@@ -114,7 +120,7 @@ impl Plane {
             serial: "01".to_owned(),
             renewals: 0,
         };
-        let router = http::gateway_router(self.state.clone()).layer(Extension(identity));
+        let router = http::agent_router(self.state.clone()).layer(Extension(identity));
         let (listener, address) = listen();
         let serving = http::serve_plain(listener, router, self.stop.subscribe());
         self.tasks.spawn(async move { serving.await.unwrap() });
