@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 
 use super::{
     error::Error,
+    head::Role,
     json::{self, JsonError},
     key::KeyId,
     limits::MAX_SIGNATURES,
-    metadata::Role,
 };
 
 /// One signature.
@@ -69,13 +69,13 @@ impl Envelope {
     /// # Errors
     /// When the shape or a rule is broken. Says nothing about signatures.
     pub fn read<R: Role>(&self, role: &str) -> Result<R, Error> {
-        let signed: R = serde_json::from_value(self.signed.clone()).map_err(|source| Error::Shape {
-            role: role.to_owned(),
-            source,
-        })?;
-        signed.head().check::<R>(role)?;
-        signed.check(role)?;
-        Ok(signed)
+        typed(self.signed.clone(), role)
+    }
+
+    /// Like [`Envelope::read`], for a document whose signatures have been checked already: large ones are not held
+    /// twice.
+    pub(super) fn into_signed<R: Role>(self, role: &str) -> Result<R, Error> {
+        typed(self.signed, role)
     }
 
     /// The bytes that signatures cover.
@@ -95,6 +95,16 @@ impl Envelope {
         bytes.push(b'\n');
         Ok(bytes)
     }
+}
+
+fn typed<R: Role>(signed: Value, role: &str) -> Result<R, Error> {
+    let signed: R = serde_json::from_value(signed).map_err(|source| Error::Shape {
+        role: role.to_owned(),
+        source,
+    })?;
+    signed.head().check::<R>(role)?;
+    signed.check(role)?;
+    Ok(signed)
 }
 
 /// A document of a known role, with the envelope it came in. Whether its signatures suffice is

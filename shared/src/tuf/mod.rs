@@ -8,6 +8,7 @@ pub mod delegation;
 pub mod document;
 pub mod error;
 pub mod hash;
+pub mod head;
 pub mod json;
 pub mod key;
 pub mod limits;
@@ -22,9 +23,10 @@ pub mod verify;
 
 pub use document::{Document, Envelope, Signature};
 pub use error::Error;
+pub use head::{Head, Role};
 pub use key::{Key, KeyId};
 pub use limits::Limits;
-pub use metadata::{Head, MetaFile, Role, RoleKeys, Root, Snapshot, Timestamp};
+pub use metadata::{MetaFile, RoleKeys, Root, Snapshot, Timestamp};
 pub use targets::{DelegatedRole, Delegations, TargetFile, Targets};
 pub use trusted::TrustedSet;
 

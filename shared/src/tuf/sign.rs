@@ -10,8 +10,9 @@ use super::{
     delegation::Signers,
     document::{Envelope, Signature},
     error::Error,
+    head::{Head, Role},
     key::{Key, KeyId},
-    metadata::{Head, Role, RoleKeys, Root},
+    metadata::{RoleKeys, Root},
 };
 
 /// A private release key. Its `Debug` shows the name only.

@@ -11,8 +11,9 @@ use super::{
     delegation::SuccinctRoles,
     error::Error,
     hash::{self, Hashes, Mismatch},
+    head::{Head, Role},
     key::{Key, KeyId},
-    metadata::{Head, Role, check_keys},
+    metadata::check_keys,
 };
 
 /// Files, and roles that answer for others.

@@ -9,10 +9,11 @@ use jiff::Timestamp as Moment;
 
 use super::{
     delegation::Signers,
-    document::Document,
+    document::{Document, Envelope},
     error::Error,
     hash,
-    metadata::{MetaFile, Role, Root, Snapshot, Timestamp},
+    head::Role,
+    metadata::{MetaFile, Root, Snapshot, Timestamp},
     targets::Targets,
     verify,
 };
@@ -198,12 +199,10 @@ impl TrustedSet {
         }
         let promised = snapshot.role(role).ok_or_else(|| Error::UnknownRole(role.to_owned()))?;
         as_promised(role, promised, bytes)?;
-        let document = Document::<Targets>::parse(bytes, role)?;
-        verify::threshold(&document.envelope, self.delegated_signers(role, delegator)?, role)?;
-        exact(role, document.version(), promised.version)?;
-        self.unexpired(&document.signed, role)?;
-        self.targets
-            .insert(role.to_owned(), (delegator.to_owned(), document.signed));
+        let new: Targets = checked(bytes, self.delegated_signers(role, delegator)?, role)?;
+        exact(role, new.head.version, promised.version)?;
+        self.unexpired(&new, role)?;
+        self.targets.insert(role.to_owned(), (delegator.to_owned(), new));
         Ok(())
     }
 
@@ -228,9 +227,7 @@ impl TrustedSet {
     }
 
     fn top_level<R: Role>(&self, bytes: &[u8]) -> Result<R, Error> {
-        let document = Document::<R>::parse(bytes, R::KIND)?;
-        verify::threshold(&document.envelope, self.root.signers(R::KIND)?, R::KIND)?;
-        Ok(document.signed)
+        checked(bytes, self.root.signers(R::KIND)?, R::KIND)
     }
 
     fn unexpired<R: Role>(&self, document: &R, role: &str) -> Result<(), Error> {
@@ -243,6 +240,13 @@ impl TrustedSet {
             _ => Ok(()),
         }
     }
+}
+
+/// Signatures first: what is not signed is not looked into.
+fn checked<R: Role>(bytes: &[u8], signers: Signers<'_>, role: &str) -> Result<R, Error> {
+    let envelope = Envelope::parse_as(bytes, role)?;
+    verify::threshold(&envelope, signers, role)?;
+    envelope.into_signed(role)
 }
 
 fn as_promised(role: &str, promised: &MetaFile, bytes: &[u8]) -> Result<(), Error> {

@@ -9,8 +9,7 @@ use jiff::{SignedDuration, Timestamp as Moment};
 use plugmend_shared::{
     ids::{Digest, Product},
     tuf::{
-        DelegatedRole, Envelope, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp,
-        metadata::Role,
+        DelegatedRole, Envelope, MetaFile, Role, Root, Snapshot, TargetFile, Targets, Timestamp,
         product::{self, ManifestCustom},
         sign::SigningKey,
     },

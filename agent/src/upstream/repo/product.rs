@@ -177,8 +177,11 @@ impl<T: Transport> Repository<T> {
         for release in &mut releases {
             release.deltas.retain(|_, delta| delegation.answers_for(&delta.path));
         }
+        let info = ProductInfo::of(role)?;
+        // The agent lives in little memory: what it needs of the metadata is in the view.
+        self.updater.forget();
         self.view = Some(View {
-            info: ProductInfo::of(role)?,
+            info,
             releases,
             freshness,
         });

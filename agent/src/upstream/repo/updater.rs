@@ -30,6 +30,8 @@ pub struct Updater<T> {
     anchor: TrustAnchor,
     limits: Limits,
     trusted: Option<TrustedSet>,
+    /// Whether targets carry their hash in the name, once a refresh or recall has succeeded.
+    consistent: Option<bool>,
 }
 
 impl<T: Transport> Updater<T> {
@@ -41,6 +43,7 @@ impl<T: Transport> Updater<T> {
             anchor,
             limits,
             trusted: None,
+            consistent: None,
         }
     }
 
@@ -52,7 +55,7 @@ impl<T: Transport> Updater<T> {
         self.trusted.as_ref().ok_or(RepoError::NotLoaded)
     }
 
-    /// Forgets what is trusted in memory; the store keeps it.
+    /// Frees the metadata in memory; targets can still be fetched, and the store keeps everything.
     pub fn forget(&mut self) {
         self.trusted = None;
     }
@@ -64,7 +67,7 @@ impl<T: Transport> Updater<T> {
     /// When anything is missing, refused or can not be stored. Then nothing is trusted in memory, so nothing can be
     /// installed; the store holds what was in order so far.
     pub async fn refresh(&mut self, now: Timestamp) -> Result<(), RepoError> {
-        self.trusted = None;
+        self.distrust();
         let root = self.anchor.root(&self.store, &self.transport, &self.limits).await?;
         let mut set = TrustedSet::new(&root, now)?;
         self.follow_roots(&mut set).await?;
@@ -73,7 +76,7 @@ impl<T: Transport> Updater<T> {
         self.timestamp(&mut set).await?;
         self.snapshot(&mut set).await?;
         self.role(&mut set, "targets", "root").await?;
-        self.trusted = Some(set);
+        self.trust(set);
         Ok(())
     }
 
@@ -82,12 +85,12 @@ impl<T: Transport> Updater<T> {
     /// # Errors
     /// When something is missing there or refused.
     pub fn recall(&mut self) -> Result<(), RepoError> {
-        self.trusted = None;
+        self.distrust();
         let root = self.stored("root", self.limits.root_bytes)?;
         let mut set = TrustedSet::recalled(&root)?;
         set.restore_timestamp(&self.stored("timestamp", self.limits.timestamp_bytes)?)?;
         set.restore_snapshot(&self.stored("snapshot", self.limits.snapshot_bytes)?)?;
-        self.trusted = Some(set);
+        self.trust(set);
         self.recall_role("targets", "root")
     }
 
@@ -108,7 +111,9 @@ impl<T: Transport> Updater<T> {
     pub async fn load_role(&mut self, role: &str, delegator: &str) -> Result<(), RepoError> {
         let mut set = self.trusted.take().ok_or(RepoError::NotLoaded)?;
         let result = self.role(&mut set, role, delegator).await;
-        if !matches!(result, Err(RepoError::Store(_))) {
+        if matches!(result, Err(RepoError::Store(_))) {
+            self.distrust();
+        } else {
             self.trusted = Some(set);
         }
         result
@@ -142,7 +147,7 @@ impl<T: Transport> Updater<T> {
                 length,
             });
         }
-        let path = target_path(target, self.trusted()?.root().consistent());
+        let path = target_path(target, self.consistent.ok_or(RepoError::NotLoaded)?);
         let bytes = fetch(&self.transport, &path, length)
             .await?
             .ok_or_else(|| RepoError::Missing(path))?;
@@ -171,7 +176,7 @@ impl<T: Transport> Updater<T> {
         if length == 0 {
             return Ok(Bytes::new());
         }
-        let path = target_path(target, self.trusted()?.root().consistent());
+        let path = target_path(target, self.consistent.ok_or(RepoError::NotLoaded)?);
         let bytes = self
             .transport
             .fetch(&path, Some(range.clone()), length)
@@ -186,6 +191,16 @@ impl<T: Transport> Updater<T> {
         } else {
             Err(bad_range())
         }
+    }
+
+    fn trust(&mut self, set: TrustedSet) {
+        self.consistent = Some(set.root().consistent());
+        self.trusted = Some(set);
+    }
+
+    fn distrust(&mut self) {
+        self.trusted = None;
+        self.consistent = None;
     }
 
     /// Section 5.3: each next root in turn, so that a chain of rotations is followed link by link.
