@@ -14,7 +14,7 @@ use std::{
 use plugmend_tests::{
     mounts,
     shop::shelf::{self, Shelf},
-    system::{AgentHost, Backstage, Ended, Hooks, Host, Plugin, Policy, Probe},
+    system::{AgentHost, Backstage, Ended, Hooks, Host, Plugin, Probe, Terms},
     wait,
 };
 
@@ -35,11 +35,7 @@ type Prepare = fn(&Path);
 
 impl Place {
     async fn make(layout: &str, descriptor: &str, prepare: Prepare, state_on_site: bool) -> Self {
-        let policy = Policy {
-            watch_s: 1,
-            interval_s: 1,
-        };
-        let backstage = Backstage::start("shelf", descriptor, policy).await.unwrap();
+        let backstage = Backstage::start("shelf", descriptor, Terms::default()).await.unwrap();
         backstage.publish(OLD, shelf::write).unwrap();
         backstage.publish(NEW, shelf::write).unwrap();
         let site = backstage.folder("site").unwrap();

@@ -16,7 +16,7 @@ use plugmend_tests::{
         orders::Orders,
         payments::{self, Customers, FIRST, SECOND},
     },
-    system::{Backstage, Hooks, Host, Plugin, Policy, Probe, Watcher, node_version},
+    system::{Backstage, Hooks, Host, Plugin, Probe, Terms, Watcher, node_version},
     wait,
 };
 
@@ -90,11 +90,7 @@ fn together(links: &[Swap], reloads: &[Swap]) -> Vec<Swap> {
 #[ignore = "takes a minute: make test-host"]
 async fn customers_of_a_node_shop_notice_nothing_of_swaps() {
     node::ensure().unwrap();
-    let policy = Policy {
-        watch_s: 1,
-        interval_s: 1,
-    };
-    let backstage = Backstage::start("payment-stripe", "", policy).await.unwrap();
+    let backstage = Backstage::start("payment-stripe", "", Terms::default()).await.unwrap();
     backstage.publish(FIRST.version, first).unwrap();
     backstage.publish(SECOND.version, second).unwrap();
     let place = Place::prepare(&backstage.folder("shop").unwrap()).unwrap();

@@ -16,7 +16,7 @@ use plugmend_tests::{
         orders::Orders,
         php::{self, OpCache, PhpShop, Place},
     },
-    system::{AgentHost, Backstage, Hooks, Host, Plugin, Policy, Probe, Watcher},
+    system::{AgentHost, Backstage, Hooks, Host, Plugin, Probe, Terms, Watcher},
     wait,
 };
 
@@ -47,12 +47,10 @@ struct Shop {
 
 impl Shop {
     async fn open(layout: &str, opcache: OpCache) -> Self {
-        let policy = Policy {
-            watch_s: 1,
-            interval_s: 1,
-        };
         let descriptor = format!("preserve = [\"{}\"]\n", gateway::OWN_DATA);
-        let backstage = Backstage::start("gateway", &descriptor, policy).await.unwrap();
+        let backstage = Backstage::start("gateway", &descriptor, Terms::default())
+            .await
+            .unwrap();
         backstage.publish(OLD, gateway::write).unwrap();
         backstage.publish(NEW, gateway::write).unwrap();
         let place = Place::prepare(&backstage.folder("shop").unwrap()).unwrap();

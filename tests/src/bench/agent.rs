@@ -12,7 +12,7 @@ use serde_json::json;
 use super::table::{Table, share};
 use crate::{
     shop::shelf::{self, Shelf},
-    system::{AgentHost, Backstage, Hooks, Host, Options, Plugin, Policy, Probe, binaries},
+    system::{AgentHost, Backstage, Hooks, Host, Options, Plugin, Probe, Terms, binaries},
     wait,
 };
 
@@ -29,12 +29,11 @@ pub async fn measure(table: &mut Table) -> Result<()> {
     let size = fs::metadata(&program)?.len() as f64;
     table.at_most("agent: the program, stripped", size, 5e6, "B");
 
-    let policy = Policy {
-        watch_s: 1,
-        interval_s: 1,
+    let terms = Terms {
+        options: Options { heartbeat_s: 120 },
+        ..Terms::default()
     };
-    let options = Options { heartbeat_s: 120 };
-    let backstage = Backstage::start_with("shelf", "", policy, options).await?;
+    let backstage = Backstage::start("shelf", "", terms).await?;
     let plugin = backstage.folder("site")?.join("shelf");
     shelf::write(&plugin, "1.0.0")?;
     let shop = Shelf::start(plugin.clone()).await?;

@@ -21,7 +21,10 @@ use super::{
     fleet::{self, Member},
     table::{Table, share},
 };
-use crate::system::{Backstage, Policy};
+use crate::{
+    postgres::Durability,
+    system::{Backstage, Terms},
+};
 
 /// Agents; the gateway lets one address enrol no more at once.
 const AGENTS: usize = 60;
@@ -31,11 +34,11 @@ const TRIES: usize = 3;
 
 /// Measures and compares with a million plugins that each send one every two minutes.
 pub async fn measure(table: &mut Table) -> Result<()> {
-    let policy = Policy {
-        watch_s: 1,
-        interval_s: 1,
+    let terms = Terms {
+        durability: Durability::Real,
+        ..Terms::default()
     };
-    let backstage = Backstage::start("fleet", "", policy).await?;
+    let backstage = Backstage::start("fleet", "", terms).await?;
     let fleet = fleet::enrol(&backstage, &backstage.folder("fleet")?, AGENTS).await?;
     drive(&fleet, WARM_UP).await?;
     let (mut rates, mut p99) = (Vec::new(), Vec::new());

@@ -27,19 +27,39 @@ pub struct Backstage {
     home: TempDir,
 }
 
+/// What may differ from one backstage to another.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// How a change is watched.
+    pub policy: Policy,
+    /// The control plane's.
+    pub options: Options,
+    /// Postgres'.
+    pub durability: Durability,
+}
+
+impl Default for Terms {
+    /// Quick ones, for tests.
+    fn default() -> Self {
+        Self {
+            policy: Policy {
+                watch_s: 1,
+                interval_s: 1,
+            },
+            options: Options::default(),
+            durability: Durability::Relaxed,
+        }
+    }
+}
+
 impl Backstage {
     /// Starts everything for `product`. `descriptor` is what the engineers say about each release.
-    pub async fn start(product: &str, descriptor: &str, policy: Policy) -> Result<Self> {
-        Self::start_with(product, descriptor, policy, Options::default()).await
-    }
-
-    /// The same with another control plane than by default.
-    pub async fn start_with(product: &str, descriptor: &str, policy: Policy, options: Options) -> Result<Self> {
+    pub async fn start(product: &str, descriptor: &str, terms: Terms) -> Result<Self> {
         let home = crate::shop::php::open_folder()?;
-        let postgres = Postgres::obtain(Durability::Relaxed)?;
+        let postgres = Postgres::obtain(terms.durability)?;
         let database = postgres.database("plugmend_host").await?;
-        let control_plane = ControlPlane::start(&home.path().join("control-plane"), &database, options)?;
-        policy.set(&database).await?;
+        let control_plane = ControlPlane::start(&home.path().join("control-plane"), &database, terms.options)?;
+        terms.policy.set(&database).await?;
         let releases = Releases::begin(&home.path().join("engineers"), product, &control_plane)?;
         Ok(Self {
             releases,

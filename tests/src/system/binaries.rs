@@ -31,7 +31,7 @@ pub fn program(name: &str) -> Result<PathBuf> {
                     "-p",
                     "plugmend-control-plane",
                 ])
-                .args(["-p", "plugmend-ctl"])
+                .args(["-p", "plugmend"])
                 .current_dir(house::workspace()),
         )
         .context("build the programs under test")?;

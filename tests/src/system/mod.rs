@@ -13,7 +13,7 @@ mod whole;
 
 pub use self::{
     agent_host::{AgentHost, Hooks, Host, Plugin, Probe},
-    backstage::{Backstage, WriteVersion},
+    backstage::{Backstage, Terms, WriteVersion},
     control_plane::{ControlPlane, Options},
     ops::{Ops, OpsKey},
     outcome::Ended,
