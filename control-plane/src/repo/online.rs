@@ -1,0 +1,120 @@
+//! Snapshot and timestamp: made and renewed here, with the online keys.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use jiff::{Timestamp as Moment, ToSpan as _};
+use plugmend_shared::tuf::{Envelope, MetaFile, Role as _, Root, Snapshot, Timestamp, sign::SigningKey};
+
+use super::{RepoError, Repository, current::Current, keys::OnlineKeys, storage::metadata_path};
+
+/// Hours that snapshot and timestamp are good for.
+const LIFETIME_H: i64 = 7 * 24;
+/// A timestamp that is good for fewer hours is renewed: once a day.
+const RENEW_TIMESTAMP_H: i64 = 6 * 24;
+/// A snapshot that is good for fewer hours is renewed: it must never be what makes agents stop.
+const RENEW_SNAPSHOT_H: i64 = 4 * 24;
+
+/// A snapshot and the timestamp that names it, signed.
+pub(super) struct Heads {
+    pub(super) snapshot_version: u64,
+    pub(super) snapshot: Bytes,
+    pub(super) timestamp_version: u64,
+    pub(super) timestamp: Bytes,
+}
+
+impl Heads {
+    /// Signs new ones, which come after the ones that are published.
+    pub(super) fn sign(
+        keys: &OnlineKeys,
+        meta: BTreeMap<String, MetaFile>,
+        before: Option<&Current>,
+        now: Moment,
+    ) -> Result<Self, RepoError> {
+        let expires = expiry(now)?;
+        let snapshot_version = 1 + before.map_or(0, |c| c.snapshot.version());
+        let snapshot = sign(&Snapshot::new(snapshot_version, expires, meta), &keys.snapshot)?;
+        let timestamp_version = 1 + before.map_or(0, |c| c.timestamp.version());
+        let named = MetaFile::of(snapshot_version, &snapshot);
+        let timestamp = sign(&Timestamp::new(timestamp_version, expires, named), &keys.timestamp)?;
+        Ok(Self {
+            snapshot_version,
+            snapshot,
+            timestamp_version,
+            timestamp,
+        })
+    }
+}
+
+fn expiry(now: Moment) -> Result<Moment, RepoError> {
+    now.checked_add(LIFETIME_H.hours())
+        .map_err(|_| RepoError::rule("the clock is out of range"))
+}
+
+fn sign<R: plugmend_shared::tuf::Role>(document: &R, key: &SigningKey) -> Result<Bytes, RepoError> {
+    let mut envelope = Envelope::unsigned(document)?;
+    envelope.sign(key)?;
+    let bytes = envelope
+        .to_bytes()
+        .map_err(|e| RepoError::rule(format!("metadata can not be written: {e}")))?;
+    Ok(bytes.into())
+}
+
+/// Whether the root lets these keys sign snapshot and timestamp alone.
+pub(super) fn check_root(root: &Root, keys: &OnlineKeys) -> Result<(), RepoError> {
+    for (role, key) in [(Snapshot::KIND, &keys.snapshot), (Timestamp::KIND, &keys.timestamp)] {
+        let named = root
+            .roles
+            .get(role)
+            .is_some_and(|r| r.threshold == 1 && r.keyids.contains(key.id()));
+        if !named {
+            return Err(RepoError::rule(format!(
+                "the root does not let this control plane's key sign {role} alone; name the keys that \
+                 'plugmend-control-plane repo-keys' prints ('plugmend release rotate online')"
+            )));
+        }
+    }
+    Ok(())
+}
+
+impl Repository {
+    /// Renews what is about to expire, and removes uploads that nobody published. Answers whether anything was renewed.
+    /// Among replicas, one at a time may do this (see [`Repository`]).
+    ///
+    /// # Errors
+    /// When the storage fails. What is published stays as it was.
+    pub async fn refresh_if_due(&self, now: Moment) -> Result<bool, RepoError> {
+        let _writer = self.writer.lock().await;
+        self.sweep_uploads(now).await?;
+        let Some(current) = Current::read(&self.storage).await? else {
+            return Ok(false);
+        };
+        let left = |expires: Moment| (expires.as_second() - now.as_second()).div_euclid(3600);
+        let snapshot_due = left(current.snapshot.signed.head.expires) < RENEW_SNAPSHOT_H;
+        if !snapshot_due && left(current.timestamp.signed.head.expires) >= RENEW_TIMESTAMP_H {
+            return Ok(false);
+        }
+        check_root(&current.root.signed, &self.keys)?;
+        if snapshot_due {
+            let meta = current.snapshot.signed.meta.clone();
+            let heads = Heads::sign(&self.keys, meta, Some(&current), now)?;
+            self.put_heads(heads).await?;
+        } else {
+            let named = current.timestamp.signed.snapshot()?.clone();
+            let next = Timestamp::new(current.timestamp.version() + 1, expiry(now)?, named);
+            self.storage
+                .write(&metadata_path("timestamp.json"), sign(&next, &self.keys.timestamp)?)
+                .await?;
+        }
+        Ok(true)
+    }
+
+    /// Publishes snapshot and timestamp, the timestamp last: until then agents see what was there before.
+    pub(super) async fn put_heads(&self, heads: Heads) -> Result<(), RepoError> {
+        let name = format!("{}.snapshot.json", heads.snapshot_version);
+        self.storage.write(&metadata_path(&name), heads.snapshot).await?;
+        self.storage
+            .write(&metadata_path("timestamp.json"), heads.timestamp)
+            .await
+    }
+}
