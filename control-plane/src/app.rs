@@ -6,12 +6,14 @@ use std::{net::TcpListener, sync::Arc};
 
 use anyhow::Context as _;
 use plugmend_shared::clock::{Clock, SystemClock};
+use ring::rand::SystemRandom;
 
 use crate::{
     config::{ConfigError, Role, Settings},
     http::{self, AppState, auth::TokenVerifier},
     jobs::{ForgetAnswers, OverdueCommands, Reconciler, Runner, TelemetryPartitions},
     lifecycle::Lifecycle,
+    repo::{OnlineKeys, PublicKeys, Repository},
     service::{
         Entropy,
         command::Polls,
@@ -159,8 +161,23 @@ fn state(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle
         secrets: SecretHasher::new(&settings.auth.secret_key),
         ingest,
         polls,
+        repo: repository(settings)?,
         heartbeat_interval_s: settings.heartbeat_interval_s,
     })
+}
+
+/// The release repository, with its online keys, which are made when there are none.
+fn repository(settings: &Settings) -> anyhow::Result<Repository> {
+    let keys = OnlineKeys::load_or_make(&settings.repository.keys_dir, &SystemRandom::new())?;
+    Ok(Repository::open(&settings.repository.dir, keys)?)
+}
+
+/// The public halves of the repository's online keys, as `plugmend release init` takes them.
+///
+/// # Errors
+/// When the keys can not be read or made.
+pub fn repository_keys(settings: &Settings) -> anyhow::Result<PublicKeys> {
+    Ok(OnlineKeys::load_or_make(&settings.repository.keys_dir, &SystemRandom::new())?.public())
 }
 
 fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {

@@ -2,6 +2,7 @@
 
 mod ca;
 mod dev_token;
+mod repo_keys;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -50,6 +51,8 @@ enum Verb {
     /// The agents' CA.
     #[command(subcommand)]
     Ca(ca::Verb),
+    /// Print the public halves of the release repository's online keys, for `plugmend release init`.
+    RepoKeys,
     /// Print a token for the ops API, signed by the key that `--dev` made.
     DevToken(dev_token::Arguments),
 }
@@ -68,6 +71,7 @@ pub fn run() -> ExitCode {
         Verb::Serve { roles, migrate } => app::serve(&settings, &roles, migrate),
         Verb::Migrate => app::migrate(&settings),
         Verb::Ca(verb) => ca::run(&settings, &verb),
+        Verb::RepoKeys => repo_keys::print(&settings),
         Verb::DevToken(arguments) => dev_token::print(&settings, &arguments),
     };
     match ended {

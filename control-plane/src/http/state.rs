@@ -6,6 +6,7 @@ use plugmend_shared::clock::Clock;
 
 use super::auth::TokenVerifier;
 use crate::{
+    repo::Repository,
     service::{Entropy, command::Polls, enrolment_token::TokenDesk, ingest::Ingest, secret::SecretHasher},
     store::Db,
 };
@@ -29,6 +30,8 @@ pub struct AppState {
     pub ingest: Ingest,
     /// Holds long polls.
     pub polls: Polls,
+    /// The release repository.
+    pub repo: Repository,
     /// Seconds between heartbeats, told to agents.
     pub heartbeat_interval_s: u32,
 }

@@ -59,10 +59,7 @@ pub(super) fn releases(
     }
     ProductInfo::of(targets)?;
     let releases = product::releases(product, targets)?;
-    let parts = releases
-        .iter()
-        .flat_map(|r| [&r.manifest, &r.pack].into_iter().chain(r.deltas.values()));
-    let known: BTreeSet<&str> = parts.map(|t| t.path.as_str()).collect();
+    let known: BTreeSet<&str> = releases.iter().flat_map(parts).map(|t| t.path.as_str()).collect();
     if let Some(stray) = targets.targets.keys().find(|path| !known.contains(path.as_str())) {
         return Err(RepoError::rule(format!("'{stray}' belongs to no release")));
     }
@@ -91,10 +88,11 @@ pub(super) async fn files(
     release: &SignedRelease,
     all: &[SignedRelease],
 ) -> Result<(), RepoError> {
-    if at_hand(storage, &release.manifest).await?.is_published()
-        && at_hand(storage, &release.pack).await?.is_published()
-        && all_published(storage, release.deltas.values()).await?
-    {
+    let mut published = true;
+    for target in parts(release) {
+        published &= at_hand(storage, target).await?.is_published();
+    }
+    if published {
         return Ok(());
     }
     let manifest = manifest(storage, product, release).await?.0;
@@ -123,13 +121,12 @@ pub(super) async fn files(
     Ok(())
 }
 
-async fn all_published(storage: &Storage, targets: impl Iterator<Item = &SignedTarget>) -> Result<bool, RepoError> {
-    for target in targets {
-        if !at_hand(storage, target).await?.is_published() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+/// Every file of a release.
+pub(super) fn parts(release: &SignedRelease) -> Vec<&SignedTarget> {
+    [&release.manifest, &release.pack]
+        .into_iter()
+        .chain(release.deltas.values())
+        .collect()
 }
 
 async fn manifest(

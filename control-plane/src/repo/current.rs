@@ -37,7 +37,8 @@ impl Current {
         };
         let (root, root_bytes) = newest_root(storage).await?;
         let version = timestamp.signed.snapshot()?.version;
-        let (snapshot, snapshot_bytes) = need::<Snapshot>(storage, &format!("{version}.snapshot.json"), "snapshot").await?;
+        let (snapshot, snapshot_bytes) =
+            need::<Snapshot>(storage, &format!("{version}.snapshot.json"), "snapshot").await?;
         let mut roles = BTreeMap::new();
         for (file, meta) in &snapshot.signed.meta {
             let role = file.strip_suffix(".json").unwrap_or(file);

@@ -142,8 +142,11 @@ impl Repository {
         releases: &[(Product, Vec<SignedRelease>)],
         heads: Heads,
     ) -> Result<(), RepoError> {
-        let all = releases.iter().flat_map(|(_, list)| list);
-        let targets = all.flat_map(|r| [&r.manifest, &r.pack].into_iter().chain(r.deltas.values()));
+        let targets: Vec<_> = releases
+            .iter()
+            .flat_map(|(_, list)| list)
+            .flat_map(check::parts)
+            .collect();
         let mut uploaded = Vec::new();
         for target in targets {
             let place = check::at_hand(&self.storage, target).await?;

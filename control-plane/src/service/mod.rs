@@ -8,6 +8,7 @@ mod entropy;
 pub mod ingest;
 pub mod once;
 pub mod plugin;
+pub mod release;
 pub mod secret;
 pub mod standing;
 pub mod token_hash;

@@ -11,6 +11,7 @@ pub mod idempotency;
 pub mod merchant;
 pub mod plugin;
 pub mod policy;
+pub mod release;
 pub mod standing_feed;
 pub mod telemetry;
 pub mod wakeup;

@@ -8,6 +8,7 @@ pub mod identity;
 pub mod listener;
 pub mod peer;
 pub mod rates;
+mod repository;
 
 use axum::{
     Router,
@@ -26,6 +27,8 @@ pub fn router() -> Router<AppState> {
     Router::new()
         .route("/api/plugins/heartbeat", post(heartbeat::take))
         .route("/api/plugins/commands", get(commands::poll))
+        .route("/repo/metadata/{file}", get(repository::metadata))
+        .route("/repo/targets/{*path}", get(repository::target))
         .route("/api/plugins/commands/{id}/ack", post(commands::ack))
         .route("/api/plugins/commands/{id}/progress", post(commands::progress))
         .route("/api/plugins/commands/{id}/fail", post(commands::fail))

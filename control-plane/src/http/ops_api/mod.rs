@@ -5,6 +5,7 @@ mod commands;
 pub mod enrolment_tokens;
 mod merchants;
 mod plugins;
+mod releases;
 mod secrets;
 mod write;
 
@@ -27,4 +28,11 @@ pub fn router() -> Router<AppState> {
         .route("/api/ops/plugins/{id}/commands", post(commands::create))
         .route("/api/ops/plugins/{id}/secret", post(secrets::rotate))
         .route("/api/ops/commands/{id}", get(commands::show))
+        .route("/api/ops/releases", get(releases::list))
+        .route("/api/ops/releases/publish", post(releases::publish))
+        .route(
+            "/api/ops/releases/blobs/{sha256}",
+            get(releases::uploaded).put(releases::upload),
+        )
+        .route("/api/ops/releases/{product}/{version}/block", post(releases::block))
 }

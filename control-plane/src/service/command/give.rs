@@ -12,7 +12,10 @@ use thiserror::Error;
 use super::Recipient;
 use crate::{
     domain::command::{LIFETIME, MAX_RETRIES, Order, Retries, State},
-    service::once::{self, OnceError, OnceKey},
+    service::{
+        once::{self, OnceError, OnceKey},
+        release,
+    },
     store::{self, Db, StoreError, Tx, audit, plugin::Plugin},
 };
 
@@ -144,6 +147,10 @@ fn check(order: &NewOrder) -> Result<(), GiveError> {
     Ok(())
 }
 
+fn names_release(kind: CommandKind) -> bool {
+    matches!(kind, CommandKind::Update | CommandKind::Rollback)
+}
+
 /// Fills in what the plugin, the releases and the policy decide.
 async fn complete(
     tx: &mut Tx,
@@ -164,6 +171,10 @@ async fn complete(
     payload.generation = plugmend_shared::generation::Generation::ZERO;
     payload.expires_in_s = None;
     payload.product = plugin.product.as_deref().and_then(|name| name.parse().ok());
+    if let (Some(product), Some(version), true) = (&payload.product, &payload.version, names_release(new.kind)) {
+        let digest = release::offered(tx, product, version, payload.release_digest.as_ref()).await?;
+        payload.release_digest = Some(digest.map_err(|why| GiveError::NoRelease(why.to_string()))?);
+    }
     let changes = matches!(
         new.kind,
         CommandKind::Update | CommandKind::Rollback | CommandKind::ConfigUpdate
