@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use plugmend_control_plane::{
     domain::identity::AgentIdentity,
     http::{self, AppState, auth::TokenVerifier},
+    repo::{OnlineKeys, Repository},
     service::{
         Entropy,
         command::Polls,
@@ -19,7 +20,7 @@ use plugmend_control_plane::{
         secret::SecretHasher,
         token_hash::TokenHasher,
     },
-    store::{Db, DbOptions},
+    store::{self, Db, DbOptions},
 };
 use plugmend_shared::{
     clock::{Clock, FixedClock},
@@ -44,6 +45,8 @@ pub struct Plane {
     pub api: HttpClient,
     /// What handlers share.
     pub state: AppState,
+    /// Where its release repository is.
+    pub repository: tempfile::TempDir,
     /// A `pay_admin`'s token.
     pub token: String,
     stop: watch::Sender<bool>,
@@ -83,7 +86,10 @@ impl Plane {
         }
         let polls = Polls::new(db.clone(), Arc::clone(&dyn_clock), 1000, stop.subscribe());
         tasks.spawn(polls.clone().listen());
+        let repository = tempfile::tempdir().unwrap();
+        let keys = OnlineKeys::load_or_make(&repository.path().join("keys"), &ring::rand::SystemRandom::new()).unwrap();
         let state = AppState {
+            repo: Repository::open(&repository.path().join("repository"), keys).unwrap(),
             db,
             clock: dyn_clock,
             entropy: Entropy::new(),
@@ -106,6 +112,7 @@ impl Plane {
             clock,
             api: HttpClient::new(address),
             state,
+            repository,
             token,
             stop,
             tasks,
@@ -170,6 +177,28 @@ impl Plane {
             merchant_id: merchant["id"].as_str().unwrap().parse().unwrap(),
             secret: secret["plugin_secret"].as_str().unwrap().to_owned(),
         }
+    }
+
+    /// Has a release of the plugins' product in the database, as if it had been published; gives its digest.
+    pub async fn release(&self, version: &str) -> plugmend_shared::ids::Digest {
+        let digest = plugmend_shared::ids::Digest::of(version.as_bytes());
+        let new = store::release::NewRelease {
+            product: "molam-pay-node".parse().unwrap(),
+            version: version.parse().unwrap(),
+            digest,
+            impact: "medium",
+            fixes: Vec::new(),
+            undo: "code_only",
+            approvals_required: 0,
+            files: 1,
+            bytes: 1,
+            pack_bytes: 1,
+            manifest: json!({}),
+        };
+        let mut tx = self.state.db.begin().await.unwrap();
+        store::release::insert(&mut tx, &new, None, self.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        digest
     }
 
     /// A plugin that an agent looks after.
