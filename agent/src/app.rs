@@ -1,37 +1,48 @@
 //! The only place that sees every floor: wires them together.
 
 mod convert;
+mod door;
+mod engine;
 
-use std::{fs, io, os::unix::fs::PermissionsExt as _, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use plugmend_shared::{
     clock::{Clock, SystemClock},
     ids::BootId,
 };
 use ring::rand::{SecureRandom, SystemRandom};
-use serde_json::Value;
 use thiserror::Error;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tracing::warn;
 
+pub use self::{convert::place, engine::Way};
 use crate::{
     config::Settings,
+    engine::{Engine, OpenError, Signals},
     ingest::{Hub, Ingest, IngestError},
     lifecycle::{End, Lifecycle},
-    platform::facts,
+    platform::{facts, lock::LockError},
     store::{Kept, Sequence, StoreError},
     tasks::{
         Common, Orders,
         board::Board,
-        heartbeat::{HeartbeatTask, Installed, ReporterOptions},
-        local::{self, Question, Reply},
-        outbox, progress,
+        commands,
+        engine::{EngineTask, Seen},
+        heartbeat::{HeartbeatTask, ReporterOptions},
+        local, outbox, progress,
         renewal::RenewalTask,
-        status, watch as watching,
+        watch as watching,
     },
     upstream::{
         client::{Client, ClientError, ClientOptions},
         identity_store::{IdentityStore, IdentityStoreError},
+        repo::RepoError,
     },
 };
 
@@ -56,12 +67,29 @@ pub enum AppError {
     /// It can not listen to the plugin.
     #[error("the agent can not listen to its plugin")]
     Ingest(#[from] IngestError),
+    /// The root of trust can not be read.
+    #[error("the root of trust {0} can not be read; it comes with the agent's package, or from the release engineers")]
+    Root(PathBuf, #[source] io::Error),
+    /// The repository's store can not be used.
+    #[error("the store of signed metadata can not be used")]
+    Repository(#[from] RepoError),
+    /// The engine does not open.
+    #[error("the plugin can not be looked after")]
+    Engine(#[from] OpenError),
+    /// A probe goes elsewhere.
+    #[error("the probe {0} does not go to this machine; use http://127.0.0.1, and host for the name of the site")]
+    Probe(String),
     /// A group in the configuration does not exist.
     #[error("telemetry.group '{0}' is not a group of this host")]
     NoSuchGroup(String),
 }
 
 impl AppError {
+    /// Whether another agent looks after this plugin.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Engine(OpenError::Lock(LockError::Held(_))) | Self::Ingest(IngestError::InUse(_)))
+    }
+
     /// Whether a new enrolment is what is missing.
     pub fn needs_enrolment(&self) -> bool {
         matches!(self, Self::Client(ClientError::NotEnrolled))
@@ -85,82 +113,132 @@ pub fn run(settings: &Settings) -> Result<End, AppError> {
 fn start(settings: &Settings) -> Result<Lifecycle, AppError> {
     let dir = &settings.state_dir;
     use_state_dir(dir)?;
-    let random = SystemRandom::new();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let random = SystemRandom::new();
     let boot_id = BootId::from_parts(clock.now(), random_bytes(&random)?);
     let identity = IdentityStore::open(dir)?;
-    let options = ClientOptions {
-        url: settings.url.clone(),
-        boot_id,
-    };
+    let options = ClientOptions { url: settings.url.clone(), boot_id };
     let client = Arc::new(Client::open(&options, identity.clone(), clock.clone())?);
-    let ingest = Ingest::bind(&convert::ingest(&settings.telemetry)?)?;
-    let opened = Kept::open(&dir.join("kept"))?;
-    if let Some(aside) = &opened.moved_aside {
-        warn!(
-            "the agent's store was damaged and is made anew; the old one is {}",
-            aside.display()
-        );
-    }
-    let kept = Arc::new(opened.kept);
+    let kept = open_store(dir)?;
     let (teller, told) = progress::channel();
     let common = Common {
         orders: Arc::new(Orders::open(kept.clone(), teller.clone())?),
         random: Arc::new(move || random_bytes(&random).map_or(0, u64::from_le_bytes)),
-        clock: clock.clone(),
+        hub: Arc::new(Hub::with_env(kept.env()?)),
+        clock,
         kept,
-        hub: Arc::new(Hub::default()),
         client,
         board: Arc::new(Board::default()),
         answers: Arc::new(Notify::new()),
         teller,
     };
-    let reporter = ReporterOptions {
-        plugin_path: settings.plugin.path.clone(),
-        cms: settings.plugin.cms.clone(),
-        boot_id,
-        reduced_protection: Vec::new(),
-    };
-    let (_installed, installed_seen) = watch::channel(Installed::default());
-    let urgent = Arc::new(Notify::new());
-    let machine = facts::machine_boot();
-    let sequence = Sequence::open(dir, &common.kept, &machine, clock.now())?;
-    let interval = settings.telemetry.heartbeat_interval_s;
-    let heartbeat = HeartbeatTask::open(
-        common.clone(),
-        sequence,
-        machine,
-        reporter,
-        interval,
-        installed_seen,
-        urgent.clone(),
-    )?;
+    let signals = Arc::new(Signals::default());
+    let engine = engine::open(settings, parts(&common, &signals)?)?;
+    let ingest = Ingest::bind(&convert::ingest(&settings.telemetry)?)?;
     let door = local::bind(dir).map_err(|error| AppError::StateDir(dir.clone(), error))?;
-    let answer = {
-        let (common, place, identity) = (common.clone(), convert::place(settings), identity.clone());
-        move |question| {
-            let reply = match question {
-                Question::Status => Reply::of(&status::of_running(&common, &place, &identity, Value::Null)),
-                Question::Rollback | Question::Verify => Reply::failed("not yet"),
-            };
-            async move { reply }
-        }
+
+    let seen = Seen { installed: watch::Sender::default(), status: watch::Sender::default() };
+    let (jobs, jobs_to_do) = mpsc::channel(4);
+    let answering = door::Door {
+        common: common.clone(),
+        place: convert::place(settings),
+        identity: identity.clone(),
+        jobs,
+        signals: signals.clone(),
+        engine: seen.status.subscribe(),
     };
+    let urgent = Arc::new(Notify::new());
+    let heartbeat = heartbeat(settings, &common, boot_id, &seen, urgent.clone())?;
+    let engine = EngineTask::new(engine, common.clone(), jobs_to_do, seen, signals);
+
     let mut life = Lifecycle::default();
     let stop = life.stopping();
     life.spawn("telemetry", ingest.run(common.hub.clone(), stop.clone()));
     life.spawn("heartbeat", heartbeat.run(stop.clone()));
+    life.spawn("poll", commands::poll(common.clone(), stop.clone()));
+    life.spawn("engine", engine.run(stop.clone()));
     life.spawn("progress", progress::run(common.clone(), told, stop.clone()));
     life.spawn("outbox", outbox::run(common.clone(), stop.clone()));
     life.spawn("watch", watching::run(common.clone(), urgent, stop.clone()));
     life.spawn("renewal", RenewalTask::new(common, identity).run(stop.clone()));
-    life.spawn("door", local::run(door, answer, stop));
+    life.spawn("door", local::run(door, move |question| answering.clone().answer(question), stop));
     Ok(life)
 }
 
+fn open_store(dir: &Path) -> Result<Arc<Kept>, AppError> {
+    let opened = Kept::open(&dir.join("kept"))?;
+    if let Some(aside) = &opened.moved_aside {
+        warn!("the agent's store was damaged and is made anew; the old one is {}", aside.display());
+    }
+    Ok(Arc::new(opened.kept))
+}
+
+fn parts(common: &Common, signals: &Arc<Signals>) -> Result<engine::Parts, AppError> {
+    Ok(engine::Parts {
+        way: Way::Enrolled(common.client.clone()),
+        merchant: Some(common.client.names().0),
+        env: common.kept.env()?,
+        clock: common.clock.clone(),
+        counters: common.hub.clone(),
+        signals: signals.clone(),
+    })
+}
+
+fn heartbeat(
+    settings: &Settings,
+    common: &Common,
+    boot_id: BootId,
+    seen: &Seen,
+    urgent: Arc<Notify>,
+) -> Result<HeartbeatTask, AppError> {
+    let machine = facts::machine_boot();
+    let sequence = Sequence::open(&settings.state_dir, &common.kept, &machine, common.clock.now())?;
+    let reporter = ReporterOptions {
+        plugin_path: settings.plugin.path.clone(),
+        cms: settings.plugin.cms.clone(),
+        boot_id,
+        reduced_protection: engine::reduced_protection(settings)?,
+    };
+    let interval = settings.telemetry.heartbeat_interval_s;
+    let installed = seen.installed.subscribe();
+    Ok(HeartbeatTask::open(common.clone(), sequence, machine, reporter, interval, installed, urgent)?)
+}
+
+/// An engine for the command line, when no agent runs. Without an identity it can only use what lies on the host.
+///
+/// # Errors
+/// Why it does not open; another agent that runs is one reason.
+pub fn open_alone(settings: &Settings) -> Result<Engine<Way>, AppError> {
+    use_state_dir(&settings.state_dir)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let random = SystemRandom::new();
+    let identity = IdentityStore::open(&settings.state_dir)?;
+    let options = ClientOptions {
+        url: settings.url.clone(),
+        boot_id: BootId::from_parts(clock.now(), random_bytes(&random)?),
+    };
+    let (way, merchant) = match Client::open(&options, identity, clock.clone()) {
+        Ok(client) => {
+            let merchant = client.names().0;
+            (Way::Enrolled(Arc::new(client)), Some(merchant))
+        }
+        Err(ClientError::NotEnrolled) => (Way::Closed, None),
+        Err(error) => return Err(error.into()),
+    };
+    let parts = engine::Parts {
+        way,
+        merchant,
+        env: BTreeMap::new(),
+        clock,
+        counters: Arc::new(Hub::default()),
+        signals: Arc::new(Signals::default()),
+    };
+    engine::open(settings, parts)
+}
+
 /// The state directory is the agent's alone: in it are its key and what the swap trusts.
-fn use_state_dir(dir: &PathBuf) -> Result<(), AppError> {
-    let failed = |error| AppError::StateDir(dir.clone(), error);
+fn use_state_dir(dir: &Path) -> Result<(), AppError> {
+    let failed = |error| AppError::StateDir(dir.to_path_buf(), error);
     let found = fs::metadata(dir).map_err(failed)?;
     if found.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(failed)?;

@@ -1,11 +1,22 @@
 //! From what the host configured to what each floor wants to know.
 
+use std::{collections::BTreeMap, env, fs, io, io::Read as _, path::Path};
+
+use plugmend_shared::{ids::MerchantId, tuf::Limits};
+
 use super::AppError;
 use crate::{
-    config::{Settings, Telemetry},
+    config::{Ask, Hooks, Layout, Pin, Probe, Settings, Telemetry},
+    domain::installed::LayoutKind,
+    engine::EngineOptions,
     ingest::{IngestOptions, group_id},
+    platform::{self, fastcgi::Pool, sandbox::SandboxOptions},
     tasks::status::Place,
+    upstream::repo::{RepositoryOptions, TrustAnchor},
 };
+
+/// The longest root of trust, in bytes.
+const MAX_ROOT: u64 = 512 * 1024;
 
 pub(super) fn ingest(telemetry: &Telemetry) -> Result<IngestOptions, AppError> {
     let group = match &telemetry.group {
@@ -29,4 +40,81 @@ pub fn place(settings: &Settings) -> Place {
         layout: settings.plugin.layout.as_str(),
         control_plane: settings.url.clone(),
     }
+}
+
+pub(super) fn repository(settings: &Settings) -> Result<RepositoryOptions, AppError> {
+    let anchor = match &settings.root {
+        Pin::Sha256(digest) => TrustAnchor::Sha256(*digest),
+        Pin::File(path) => TrustAnchor::Root(read_root(path).map_err(|error| AppError::Root(path.clone(), error))?),
+    };
+    Ok(RepositoryOptions {
+        folder: settings.state_dir.join("trusted"),
+        anchor,
+        product: settings.plugin.product.clone(),
+        limits: Limits::default(),
+    })
+}
+
+fn read_root(path: &Path) -> io::Result<Vec<u8>> {
+    let mut root = Vec::new();
+    fs::File::open(path)?.take(MAX_ROOT).read_to_end(&mut root)?;
+    Ok(root)
+}
+
+pub(super) fn engine(
+    settings: &Settings,
+    merchant: Option<MerchantId>,
+    env: BTreeMap<String, String>,
+) -> Result<EngineOptions, AppError> {
+    let plugin = &settings.plugin;
+    let agent_version = semver::Version::parse(env!("CARGO_PKG_VERSION"));
+    Ok(EngineOptions {
+        state_dir: settings.state_dir.clone(),
+        plugin: plugin.path.clone(),
+        product: plugin.product.clone(),
+        merchant,
+        layout: match plugin.layout {
+            Layout::Stub => LayoutKind::Stub,
+            Layout::Exchange => LayoutKind::Exchange,
+            Layout::Symlink => LayoutKind::Symlink,
+        },
+        adopted_version: plugin.version.clone(),
+        stub_entries: plugin.entries.clone(),
+        preserve: plugin.preserve.clone(),
+        env,
+        agent_version: agent_version.map_err(|error| io::Error::other(error.to_string()))?,
+        hooks: hooks(&settings.hooks),
+        probes: settings.probes.iter().map(probe).collect::<Result<_, _>>()?,
+        sandbox: sandbox(settings)?,
+    })
+}
+
+pub(super) fn sandbox(settings: &Settings) -> Result<SandboxOptions, AppError> {
+    Ok(SandboxOptions {
+        helper: vec![env::current_exe()?.display().to_string()],
+        read: settings.sandbox.read.clone(),
+        accept_none: settings.sandbox.accept_none,
+    })
+}
+
+fn hooks(hooks: &Hooks) -> platform::hooks::Hooks {
+    platform::hooks::Hooks {
+        reload: hooks.reload.clone(),
+        snapshot: hooks.snapshot.clone(),
+        cache_clear: hooks.cache_clear.clone(),
+        opcache: hooks.opcache_fastcgi.as_deref().and_then(Pool::parse),
+    }
+}
+
+fn probe(probe: &Probe) -> Result<platform::probe::Probe, AppError> {
+    let ask = match &probe.ask {
+        Ask::Http { url, status, host } => platform::probe::Ask::http(url, *status, host.clone())
+            .ok_or_else(|| AppError::Probe(url.clone()))?,
+        Ask::Command(argv) => platform::probe::Ask::Program(argv.clone()),
+    };
+    Ok(platform::probe::Probe {
+        ask,
+        contains: probe.contains.clone(),
+        fatal: probe.fatal,
+    })
 }

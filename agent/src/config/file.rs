@@ -17,6 +17,8 @@ pub(super) struct File {
     pub(super) hooks: Hooks,
     #[serde(default)]
     pub(super) probes: Vec<Probe>,
+    #[serde(default)]
+    pub(super) sandbox: Sandbox,
 }
 
 #[derive(Debug, Deserialize)]
@@ -37,6 +39,8 @@ pub(super) struct Plugin {
     pub(super) version: Option<String>,
     #[serde(default)]
     pub(super) entries: Vec<String>,
+    #[serde(default)]
+    pub(super) preserve: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,4 +81,13 @@ pub(super) struct Probe {
     pub(super) host: Option<String>,
     #[serde(default)]
     pub(super) fatal: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sandbox {
+    #[serde(default)]
+    pub(super) read: Vec<PathBuf>,
+    #[serde(default)]
+    pub(super) accept_none: bool,
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use settings::{Ask, Hooks, Layout, Pin, Plugin, Probe, Settings, Telemetry};
+pub use settings::{Ask, Hooks, Layout, Pin, Plugin, Probe, Sandbox, Settings, Telemetry};
 
 /// The longest configuration file, in bytes.
 const MAX_FILE: u64 = 256 * 1024;

@@ -26,6 +26,17 @@ pub struct Settings {
     pub hooks: Hooks,
     /// What shows that the plugin works.
     pub probes: Vec<Probe>,
+    /// How a release's own tests are confined.
+    pub sandbox: Sandbox,
+}
+
+/// How a release's own tests are confined.
+#[derive(Debug, Clone, Default)]
+pub struct Sandbox {
+    /// Folders beside the system's that they may read (an interpreter's, say).
+    pub read: Vec<PathBuf>,
+    /// Whether they may run where the system can not confine them.
+    pub accept_none: bool,
 }
 
 /// Something to trust: a file, or the digest that it must have.
@@ -52,6 +63,8 @@ pub struct Plugin {
     pub version: Option<semver::Version>,
     /// Entry files that get a loader at adoption, for `stub`.
     pub entries: Vec<RelPath>,
+    /// Data of the plugin to keep through updates, beside what signed manifests name.
+    pub preserve: Vec<RelPath>,
 }
 
 /// How a plugin is swapped.

@@ -9,7 +9,7 @@ use plugmend_shared::{bundle::path::RelPath, protocol::DEFAULT_HEARTBEAT_SECONDS
 
 use super::{
     ConfigError, file,
-    settings::{Ask, Hooks, Layout, Pin, Plugin, Probe, Settings, Telemetry},
+    settings::{Ask, Hooks, Layout, Pin, Plugin, Probe, Sandbox, Settings, Telemetry},
 };
 
 /// What an agent can look after (`merchant_plugins.cms`).
@@ -92,11 +92,6 @@ fn plugin(plugin: file::Plugin) -> Result<Plugin, ConfigError> {
     if layout != Layout::Stub && !plugin.entries.is_empty() {
         return invalid("plugin.entries", "only the layout stub has a loader in entry files");
     }
-    let entries = plugin
-        .entries
-        .iter()
-        .map(|entry| RelPath::new(entry))
-        .collect::<Result<_, _>>();
     let version = plugin.version.map(|text| semver::Version::parse(&text)).transpose();
     Ok(Plugin {
         product,
@@ -104,8 +99,14 @@ fn plugin(plugin: file::Plugin) -> Result<Plugin, ConfigError> {
         path,
         layout,
         version: version.map_err(|error| wrong("plugin.version", error))?,
-        entries: entries.map_err(|error| wrong("plugin.entries", error))?,
+        entries: relative("plugin.entries", &plugin.entries)?,
+        preserve: relative("plugin.preserve", &plugin.preserve)?,
     })
+}
+
+fn relative(key: &'static str, paths: &[String]) -> Result<Vec<RelPath>, ConfigError> {
+    let paths: Result<_, _> = paths.iter().map(|path| RelPath::new(path)).collect();
+    paths.map_err(|error| wrong(key, error))
 }
 
 fn telemetry(telemetry: file::Telemetry) -> Result<Telemetry, ConfigError> {

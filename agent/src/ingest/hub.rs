@@ -75,6 +75,13 @@ impl Default for Hub {
 }
 
 impl Hub {
+    /// A hub that knows what the plugin said of its environment in an earlier life of the agent.
+    pub fn with_env(env: BTreeMap<String, String>) -> Self {
+        let hub = Self::default();
+        hub.inner().heard.env = env;
+        hub
+    }
+
     /// Time since the agent's start.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()

@@ -1,5 +1,7 @@
 //! Small things that an agent remembers through restarts: the rolling day and how the control plane tuned it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use plugmend_shared::{
     protocol::heartbeat::Tuning,
@@ -13,6 +15,7 @@ const BUCKET: u8 = b'r';
 /// The most buckets that are read back.
 const MAX_BUCKETS: usize = 1024;
 const TUNING: &[u8] = b"m/tuning";
+const ENV: &[u8] = b"m/env";
 
 impl Kept {
     /// The last 24 hours, as they were kept.
@@ -42,6 +45,29 @@ impl Kept {
             self.db.remove(entry?.0)?;
         }
         Ok(())
+    }
+
+    /// What the plugin last said it runs on.
+    ///
+    /// # Errors
+    /// When it can not be read.
+    pub fn env(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        match self.read_json(ENV) {
+            Ok(env) => Ok(env.unwrap_or_default()),
+            Err(StoreError::Damaged(_)) => Ok(BTreeMap::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Remembers what the plugin says it runs on.
+    ///
+    /// # Errors
+    /// When it can not be written.
+    pub fn keep_env(&self, env: &BTreeMap<String, String>) -> Result<(), StoreError> {
+        if env.is_empty() || self.env()? == *env {
+            return Ok(());
+        }
+        self.write_json(ENV, env)
     }
 
     /// How the control plane tuned this agent last.

@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use plugmend_shared::{
     ids::CommandId,
-    protocol::{command::CommandKind, heartbeat::IntegrityReport},
+    protocol::heartbeat::IntegrityReport,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -106,10 +106,12 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 /// The order in hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InHand {
-    /// Its id.
-    pub id: CommandId,
-    /// What it asks for.
-    pub kind: CommandKind,
+    /// Its id; absent when a person on the host asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<CommandId>,
+    /// What it asks for; absent when a person on the host asked, or an earlier life of the agent took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// The engine's step.
     pub step: String,
     /// The same in words.

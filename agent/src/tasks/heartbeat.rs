@@ -116,6 +116,7 @@ impl HeartbeatTask {
             let (now, wall) = (self.now(), self.common.clock.now());
             self.rhythm.closed(now, wall);
             self.closer.close(&self.common.hub, &self.common.kept, wall)?;
+            self.common.kept.keep_env(&self.common.hub.heard().env)?;
         }
         if due.send {
             self.send().await?;

@@ -28,21 +28,30 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 4;
 
 /// What a person may ask of a running agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Question {
     /// How it is.
     Status,
-    /// Back to the release before.
-    Rollback,
+    /// Back to the release before, or to the one named.
+    Rollback {
+        /// The version to go back to.
+        #[serde(default)]
+        to: Option<semver::Version>,
+        /// Also from a release that changed its data: the person has restored the snapshot.
+        #[serde(default)]
+        force: bool,
+    },
     /// Compare the installed files with the signed manifest now.
     Verify,
+    /// Look for what could keep the agent from its work.
+    Doctor,
 }
 
 /// What the agent answers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reply {
-    /// What came of it; absent when it failed.
+    /// What came of it, as far as it went.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
     /// Why it failed, and what to do.

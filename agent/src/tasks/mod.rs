@@ -5,6 +5,7 @@
 
 pub mod board;
 pub mod commands;
+pub mod engine;
 pub mod heartbeat;
 pub mod local;
 mod orders;
