@@ -87,7 +87,10 @@ pub enum AppError {
 impl AppError {
     /// Whether another agent looks after this plugin.
     pub fn is_busy(&self) -> bool {
-        matches!(self, Self::Engine(OpenError::Lock(LockError::Held(_))) | Self::Ingest(IngestError::InUse(_)))
+        matches!(
+            self,
+            Self::Engine(OpenError::Lock(LockError::Held(_))) | Self::Ingest(IngestError::InUse(_))
+        )
     }
 
     /// Whether a new enrolment is what is missing.
@@ -117,7 +120,10 @@ fn start(settings: &Settings) -> Result<Lifecycle, AppError> {
     let random = SystemRandom::new();
     let boot_id = BootId::from_parts(clock.now(), random_bytes(&random)?);
     let identity = IdentityStore::open(dir)?;
-    let options = ClientOptions { url: settings.url.clone(), boot_id };
+    let options = ClientOptions {
+        url: settings.url.clone(),
+        boot_id,
+    };
     let client = Arc::new(Client::open(&options, identity.clone(), clock.clone())?);
     let kept = open_store(dir)?;
     let (teller, told) = progress::channel();
@@ -137,7 +143,10 @@ fn start(settings: &Settings) -> Result<Lifecycle, AppError> {
     let ingest = Ingest::bind(&convert::ingest(&settings.telemetry)?)?;
     let door = local::bind(dir).map_err(|error| AppError::StateDir(dir.clone(), error))?;
 
-    let seen = Seen { installed: watch::Sender::default(), status: watch::Sender::default() };
+    let seen = Seen {
+        installed: watch::Sender::default(),
+        status: watch::Sender::default(),
+    };
     let (jobs, jobs_to_do) = mpsc::channel(4);
     let answering = door::Door {
         common: common.clone(),
@@ -161,14 +170,20 @@ fn start(settings: &Settings) -> Result<Lifecycle, AppError> {
     life.spawn("outbox", outbox::run(common.clone(), stop.clone()));
     life.spawn("watch", watching::run(common.clone(), urgent, stop.clone()));
     life.spawn("renewal", RenewalTask::new(common, identity).run(stop.clone()));
-    life.spawn("door", local::run(door, move |question| answering.clone().answer(question), stop));
+    life.spawn(
+        "door",
+        local::run(door, move |question| answering.clone().answer(question), stop),
+    );
     Ok(life)
 }
 
 fn open_store(dir: &Path) -> Result<Arc<Kept>, AppError> {
     let opened = Kept::open(&dir.join("kept"))?;
     if let Some(aside) = &opened.moved_aside {
-        warn!("the agent's store was damaged and is made anew; the old one is {}", aside.display());
+        warn!(
+            "the agent's store was damaged and is made anew; the old one is {}",
+            aside.display()
+        );
     }
     Ok(Arc::new(opened.kept))
 }
@@ -201,7 +216,15 @@ fn heartbeat(
     };
     let interval = settings.telemetry.heartbeat_interval_s;
     let installed = seen.installed.subscribe();
-    Ok(HeartbeatTask::open(common.clone(), sequence, machine, reporter, interval, installed, urgent)?)
+    Ok(HeartbeatTask::open(
+        common.clone(),
+        sequence,
+        machine,
+        reporter,
+        interval,
+        installed,
+        urgent,
+    )?)
 }
 
 /// An engine for the command line, when no agent runs. Without an identity it can only use what lies on the host.

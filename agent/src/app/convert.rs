@@ -108,8 +108,9 @@ fn hooks(hooks: &Hooks) -> platform::hooks::Hooks {
 
 fn probe(probe: &Probe) -> Result<platform::probe::Probe, AppError> {
     let ask = match &probe.ask {
-        Ask::Http { url, status, host } => platform::probe::Ask::http(url, *status, host.clone())
-            .ok_or_else(|| AppError::Probe(url.clone()))?,
+        Ask::Http { url, status, host } => {
+            platform::probe::Ask::http(url, *status, host.clone()).ok_or_else(|| AppError::Probe(url.clone()))?
+        }
         Ask::Command(argv) => platform::probe::Ask::Program(argv.clone()),
     };
     Ok(platform::probe::Probe {

@@ -55,7 +55,9 @@ impl Door {
             return self.job(|reply| Job::Rollback { to, force, reply }).await;
         }
         if to.is_some() {
-            return Reply::failed("a change is in hand; without --to it is taken back, with it try again when it has ended");
+            return Reply::failed(
+                "a change is in hand; without --to it is taken back, with it try again when it has ended",
+            );
         }
         self.signals.go_back();
         let until = Instant::now() + PATIENCE;

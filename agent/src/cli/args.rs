@@ -57,7 +57,7 @@ pub(super) enum Verb {
     /// Show how plugin, agent and control plane are
     Status,
     /// Bring the release before back, now, also without the control plane
-    Rollback,
+    Rollback(Rollback),
     /// Compare the installed files with the signed manifest
     Verify,
     /// Look for what could keep the agent from its work, and say what to do
@@ -93,4 +93,15 @@ pub(super) struct Enrol {
     /// Replace the identity that this agent has
     #[arg(long)]
     pub(super) anew: bool,
+}
+
+/// Arguments of `rollback`.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Rollback {
+    /// The version to go back to, instead of the one before
+    #[arg(long)]
+    pub(super) to: Option<semver::Version>,
+    /// Also from a release that changed its data; restore the snapshot first
+    #[arg(long)]
+    pub(super) force: bool,
 }

@@ -16,7 +16,7 @@ const MAX_REPLY: u64 = 4 * 1024 * 1024;
 ///
 /// # Errors
 /// When one runs and does not answer in `patience`.
-pub(super) fn ask(state_dir: &Path, question: Question, patience: Duration) -> io::Result<Option<Reply>> {
+pub(super) fn ask(state_dir: &Path, question: &Question, patience: Duration) -> io::Result<Option<Reply>> {
     let mut stream = match UnixStream::connect(door(state_dir)) {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
@@ -26,7 +26,7 @@ pub(super) fn ask(state_dir: &Path, question: Question, patience: Duration) -> i
     };
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;
-    let mut line = serde_json::to_vec(&question)?;
+    let mut line = serde_json::to_vec(question)?;
     line.push(b'\n');
     stream.write_all(&line)?;
     let mut text = String::new();

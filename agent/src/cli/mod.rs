@@ -18,6 +18,8 @@ mod enrol;
 mod exit;
 mod run;
 mod say;
+mod status;
+mod work;
 
 use std::process::ExitCode;
 
@@ -28,17 +30,29 @@ use self::{
     exit::Exit,
     say::Say,
 };
-use crate::config;
+use crate::{
+    config,
+    platform::sandbox::{HELPER_ARG, run_helper},
+};
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
+    // The agent starts itself as the helper that confines a release's own tests; see `platform::sandbox`.
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == HELPER_ARG) {
+        let order = words.next().and_then(|word| word.into_string().ok());
+        return run_helper(&order.unwrap_or_default());
+    }
     let args = Args::parse();
     let say = Say::new(args.json);
     match config::load(&args.config, &args.overrides()) {
         Ok(settings) => match args.verb {
             Verb::Enrol(verb) => enrol::run(&verb, &settings, say),
             Verb::Run(verb) => run::run(&verb, &settings, say),
-            _ => Exit::Failed,
+            Verb::Status => status::run(&settings, say),
+            Verb::Rollback(verb) => work::rollback(verb, &settings, say),
+            Verb::Verify => work::verify(&settings, say),
+            Verb::Doctor => work::doctor(&settings, say),
         },
         Err(error) => say.error(Exit::BadConfig, &error),
     }

@@ -22,6 +22,7 @@ pub(super) fn run(args: &Run, settings: &Settings, say: Say) -> Exit {
         Ok(End::Stopped | End::Cut) => Exit::Done,
         Ok(End::TaskDied) => Exit::Failed,
         Err(error) if error.needs_enrolment() => say.error(Exit::NotEnrolled, &error),
+        Err(error) if error.is_busy() => say.error(Exit::Busy, &error),
         Err(error) => say.error(Exit::Failed, &error),
     }
 }

@@ -58,6 +58,10 @@ pub(super) fn validate(file: file::File) -> Result<Settings, ConfigError> {
         telemetry: telemetry(file.telemetry)?,
         hooks: hooks(file.hooks)?,
         probes: file.probes.into_iter().map(probe).collect::<Result<_, _>>()?,
+        sandbox: Sandbox {
+            read: folders("sandbox.read", file.sandbox.read)?,
+            accept_none: file.sandbox.accept_none,
+        },
         state_dir,
         plugin,
     })
@@ -102,6 +106,10 @@ fn plugin(plugin: file::Plugin) -> Result<Plugin, ConfigError> {
         entries: relative("plugin.entries", &plugin.entries)?,
         preserve: relative("plugin.preserve", &plugin.preserve)?,
     })
+}
+
+fn folders(key: &'static str, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, ConfigError> {
+    paths.into_iter().map(|path| absolute(key, path)).collect()
 }
 
 fn relative(key: &'static str, paths: &[String]) -> Result<Vec<RelPath>, ConfigError> {

@@ -60,7 +60,7 @@ pub struct Engine<T> {
     clock: Arc<dyn Clock>,
     counters: Arc<dyn LiveCounters>,
     signals: Arc<Signals>,
-    random: Arc<dyn SecureRandom>,
+    random: Arc<dyn SecureRandom + Send + Sync>,
     site: Site,
     state: Dir,
     capabilities: Capabilities,

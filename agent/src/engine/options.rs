@@ -65,7 +65,7 @@ pub struct EngineDeps<T> {
     /// How to interrupt it.
     pub signals: Arc<Signals>,
     /// Randomness.
-    pub random: Arc<dyn SecureRandom>,
+    pub random: Arc<dyn SecureRandom + Send + Sync>,
 }
 
 /// Interrupts a change that is being watched. A change that is being made is never cut short: it takes moments.

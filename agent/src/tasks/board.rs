@@ -6,10 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use plugmend_shared::{
-    ids::CommandId,
-    protocol::heartbeat::IntegrityReport,
-};
+use plugmend_shared::{ids::CommandId, protocol::heartbeat::IntegrityReport};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 

@@ -19,7 +19,13 @@ use tokio::{
 };
 use tracing::{error, info};
 
-use super::{Common, Orders, age, board::{InHand, chain}, heartbeat::Installed, local::Reply, progress::Teller};
+use super::{
+    Common, Orders, age,
+    board::{InHand, chain},
+    heartbeat::Installed,
+    local::Reply,
+    progress::Teller,
+};
 use crate::{
     engine::{Ended, Engine, NoProgress, ProgressSink, Signals},
     store::{Answer, Order, StoreError},
@@ -73,7 +79,13 @@ pub struct EngineTask<T> {
 
 impl<T: Transport + 'static> EngineTask<T> {
     /// A task for an engine that was opened.
-    pub fn new(engine: Engine<T>, common: Common, jobs: mpsc::Receiver<Job>, seen: Seen, signals: Arc<Signals>) -> Self {
+    pub fn new(
+        engine: Engine<T>,
+        common: Common,
+        jobs: mpsc::Receiver<Job>,
+        seen: Seen,
+        signals: Arc<Signals>,
+    ) -> Self {
         let this = Self {
             engine,
             common,
@@ -173,11 +185,23 @@ impl<T: Transport + 'static> EngineTask<T> {
         let answer = match ended {
             Ended::Ack(outcome) => {
                 info!(%id, explanation = outcome.explanation, "done");
-                Answer::Ack(Ack { result: value(&outcome), generation })
+                Answer::Ack(Ack {
+                    result: value(&outcome),
+                    generation,
+                })
             }
-            Ended::Fail { error, retryable, result } => {
+            Ended::Fail {
+                error,
+                retryable,
+                result,
+            } => {
                 info!(%id, retryable, "failed: {error}");
-                Answer::Fail(Fail { error, retryable: Some(retryable), result: Some(value(&result)), generation })
+                Answer::Fail(Fail {
+                    error,
+                    retryable: Some(retryable),
+                    result: Some(value(&result)),
+                    generation,
+                })
             }
             Ended::Stopped => return,
         };
@@ -279,7 +303,8 @@ impl ProgressSink for Sink {
             });
         });
         if let Some(id) = command {
-            self.teller.executing(id, self.orders.generation(id), (step, detail), done);
+            self.teller
+                .executing(id, self.orders.generation(id), (step, detail), done);
         }
     }
 }
@@ -288,7 +313,10 @@ impl ProgressSink for Sink {
 pub fn as_reply(ended: Ended) -> Reply {
     match ended {
         Ended::Ack(outcome) => Reply::of(&outcome),
-        Ended::Fail { error, result, .. } => Reply { result: Some(value(&result)), error: Some(error) },
+        Ended::Fail { error, result, .. } => Reply {
+            result: Some(value(&result)),
+            error: Some(error),
+        },
         Ended::Stopped => Reply::failed("the agent is stopping; it goes on at its next start"),
     }
 }
@@ -302,4 +330,3 @@ pub async fn rollback_alone<T: Transport>(engine: &mut Engine<T>, to: Option<sem
 fn value(what: &impl serde::Serialize) -> Value {
     serde_json::to_value(what).unwrap_or(Value::Null)
 }
-
