@@ -94,18 +94,18 @@ impl AgentHost {
         };
         let ca = ops::text(&token, "ca_sha256")?;
         fs::write(this.config(), configuration(home, host, control_plane, releases, &ca)?)?;
-        this.enrol(&ops::text(&token, "token")?)?;
-        let status = this.cli(&["status"])?;
-        this.plugin_id = find_text(&status, "plugin_id").context("status names the plugin")?;
+        this.plugin_id = this.enrol(&ops::text(&token, "token")?)?;
         this.launch()?;
         Ok(this)
     }
 
-    fn enrol(&self, token: &str) -> Result<()> {
+    /// Spends the token; the id that the plugin got.
+    fn enrol(&self, token: &str) -> Result<String> {
         let file = self.home.join("token");
         fs::write(&file, token)?;
-        self.cli(&["enrol", "--token-file", &file.display().to_string()])?;
-        Ok(fs::remove_file(file)?)
+        let enrolled = self.cli(&["enrol", "--token-file", &file.display().to_string()])?;
+        fs::remove_file(file)?;
+        ops::text(&enrolled, "plugin_id")
     }
 
     /// Starts the daemon.
@@ -232,16 +232,4 @@ fn configuration(
         "probes": host.probes,
     });
     toml::to_string(&whole).context("write the agent's configuration")
-}
-
-/// The first text under `key`, at any depth.
-fn find_text(value: &Value, key: &str) -> Option<String> {
-    match value {
-        Value::Object(map) => match map.get(key).and_then(Value::as_str) {
-            Some(found) => Some(found.to_owned()),
-            None => map.values().find_map(|inner| find_text(inner, key)),
-        },
-        Value::Array(list) => list.iter().find_map(|inner| find_text(inner, key)),
-        _ => None,
-    }
 }
