@@ -1,5 +1,6 @@
 //! What the tests of the control plane share: a database of their own each, a running API, people and plugins.
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails the test")]
 
 pub mod cut;
 pub mod database;

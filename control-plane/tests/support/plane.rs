@@ -76,7 +76,9 @@ impl Plane {
             max_connections: 16,
         })
         .unwrap();
-        let clock = Arc::new(FixedClock::new(plugmend_shared::clock::SystemClock.now()));
+        // Whole seconds: the database keeps no more than microseconds.
+        let now = Timestamp::from_second(plugmend_shared::clock::SystemClock.now().as_second()).unwrap();
+        let clock = Arc::new(FixedClock::new(now));
         let dyn_clock: Arc<dyn Clock> = clock.clone();
         let stop = watch::Sender::new(false);
         let mut tasks = JoinSet::new();

@@ -1,0 +1,157 @@
+//! Orders that are not carried out at once: tried again with pauses, given up, believed when they end late after all.
+
+mod support;
+
+use plugmend_control_plane::service::command::end_overdue;
+use serde_json::{Value, json};
+use support::{
+    http::HttpClient,
+    plane::{Plane, Plugin},
+};
+
+const POLL: &str = "/api/plugins/commands?wait=0";
+
+async fn order(plane: &Plane, plugin: &Plugin, order: Value) -> String {
+    let given = plane
+        .ops("POST", &format!("/api/ops/plugins/{}/commands", plugin.id), order)
+        .await
+        .expect(201);
+    given["id"].as_str().unwrap().to_owned()
+}
+
+async fn poll(gateway: &HttpClient) -> Vec<Value> {
+    gateway.send("GET", POLL, "", "").await.expect(200)["commands"]
+        .as_array()
+        .unwrap()
+        .clone()
+}
+
+async fn say(gateway: &HttpClient, id: &str, what: &str, body: Value) -> support::http::Answer {
+    gateway
+        .send(
+            "POST",
+            &format!("/api/plugins/commands/{id}/{what}"),
+            "",
+            body.to_string(),
+        )
+        .await
+}
+
+async fn shown(plane: &Plane, id: &str) -> Value {
+    plane
+        .ops("GET", &format!("/api/ops/commands/{id}"), Value::Null)
+        .await
+        .expect(200)
+}
+
+async fn overdue(plane: &Plane) -> u16 {
+    end_overdue(&plane.state.db, plane.now(), 0, 100).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_failed_try_is_repeated_with_backoff_until_none_is_left() {
+    let mut plane = Plane::start().await;
+    let plugin = plane.agent_plugin().await;
+    let gateway = plane.gateway(&plugin);
+    let id = order(&plane, &plugin, json!({ "type": "restart", "max_retries": 2 })).await;
+    for (generation, wait) in [(1, 30), (2, 60)] {
+        assert_eq!(poll(&gateway).await[0]["payload"]["generation"], generation);
+        say(
+            &gateway,
+            &id,
+            "fail",
+            json!({ "error": "busy: later", "generation": generation }),
+        )
+        .await
+        .expect(200);
+        assert_eq!(shown(&plane, &id).await["status"], "pending");
+        assert!(poll(&gateway).await.is_empty(), "sent again without a pause");
+        plane.advance(wait);
+    }
+    assert_eq!(poll(&gateway).await[0]["payload"]["generation"], 3);
+    // A straggler about an earlier try does not end this one.
+    say(
+        &gateway,
+        &id,
+        "fail",
+        json!({ "error": "busy: later", "generation": 1 }),
+    )
+    .await
+    .expect(200);
+    assert_eq!(shown(&plane, &id).await["status"], "sent");
+    say(
+        &gateway,
+        &id,
+        "fail",
+        json!({ "error": "broken: for good", "generation": 3 }),
+    )
+    .await
+    .expect(200);
+    let ended = shown(&plane, &id).await;
+    assert_eq!(
+        (&ended["status"], &ended["error_message"]),
+        (&json!("failed"), &json!("broken: for good"))
+    );
+    assert_eq!(ended["retry_count"], 2);
+}
+
+#[tokio::test]
+async fn what_can_not_help_is_not_tried_again() {
+    let mut plane = Plane::start().await;
+    let plugin = plane.agent_plugin().await;
+    let gateway = plane.gateway(&plugin);
+    let id = order(&plane, &plugin, json!({ "type": "restart" })).await;
+    poll(&gateway).await;
+    say(
+        &gateway,
+        &id,
+        "fail",
+        json!({ "error": "quarantined: no", "retryable": false, "result": { "x": 1 } }),
+    )
+    .await
+    .expect(200);
+    let ended = shown(&plane, &id).await;
+    assert_eq!(
+        (&ended["status"], &ended["response"]["x"]),
+        (&json!("failed"), &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn silence_leads_to_another_try_and_at_last_to_timeout() {
+    let mut plane = Plane::start().await;
+    let plugin = plane.agent_plugin().await;
+    let gateway = plane.gateway(&plugin);
+    let id = order(&plane, &plugin, json!({ "type": "restart", "max_retries": 1 })).await;
+    poll(&gateway).await;
+    plane.advance(299);
+    assert_eq!(overdue(&plane).await, 0);
+    plane.advance(2);
+    assert_eq!(overdue(&plane).await, 1);
+    assert_eq!(shown(&plane, &id).await["status"], "pending");
+    plane.advance(60);
+    poll(&gateway).await;
+    say(&gateway, &id, "progress", json!({ "state": "executing" }))
+        .await
+        .expect(200);
+    plane.advance(2 * 3600 + 1);
+    assert_eq!(overdue(&plane).await, 1);
+    assert_eq!(shown(&plane, &id).await["status"], "timeout");
+    // The plugin knows better than our patience.
+    say(&gateway, &id, "ack", json!({ "result": "done after all" }))
+        .await
+        .expect(200);
+    assert_eq!(shown(&plane, &id).await["status"], "completed");
+}
+
+#[tokio::test]
+async fn an_order_that_expired_is_not_sent() {
+    let mut plane = Plane::start().await;
+    let plugin = plane.agent_plugin().await;
+    let gateway = plane.gateway(&plugin);
+    let id = order(&plane, &plugin, json!({ "type": "restart", "expires_in_s": 60 })).await;
+    plane.advance(61);
+    assert!(poll(&gateway).await.is_empty());
+    assert_eq!(overdue(&plane).await, 1);
+    assert_eq!(shown(&plane, &id).await["status"], "timeout");
+}
