@@ -1,5 +1,7 @@
 //! Orders: given by people, delivered one at a time, reported on, tried again, given up.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod support;
 
 use std::time::Duration;
@@ -309,7 +311,7 @@ async fn rows_that_can_not_be_read_do_not_stop_the_others() {
 #[tokio::test]
 async fn without_a_certificate_nothing_is_said() {
     let plane = Plane::start().await;
-    let router = plugmend_control_plane::http::gateway_router(plane.state.clone());
+    let router = plugmend_control_plane::http::agent_router(plane.state.clone());
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let gateway = HttpClient::new(listener.local_addr().unwrap());

@@ -110,6 +110,7 @@ async fn a_plugin_with_an_agent_can_not_use_a_secret() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn what_can_not_be_is_refused_and_nothing_is_kept() {
     let mut plane = Plane::start().await;
     let plugin = plane.agent_plugin().await;

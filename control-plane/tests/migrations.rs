@@ -1,5 +1,7 @@
 //! The schema: made once however many start at once, over a filled database of the reference system too.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod support;
 
 use support::database::TestDatabase;
@@ -77,15 +79,14 @@ async fn a_filled_database_of_the_reference_system_loses_nothing() {
 
 /// The columns of a table and a digest of all its rows over them, as text.
 async fn fingerprint(database: &TestDatabase, table: &str, columns: Option<&str>) -> (String, Option<String>) {
-    let columns = match columns {
-        Some(columns) => columns.to_owned(),
-        None => {
-            let names = format!(
-                "SELECT string_agg(quote_ident(column_name) || '::text', ',' ORDER BY column_name)
-                 FROM information_schema.columns WHERE table_name = '{table}'"
-            );
-            database.text(&names).await.unwrap()
-        }
+    let columns = if let Some(columns) = columns {
+        columns.to_owned()
+    } else {
+        let names = format!(
+            "SELECT string_agg(quote_ident(column_name) || '::text', ',' ORDER BY column_name)
+             FROM information_schema.columns WHERE table_name = '{table}'"
+        );
+        database.text(&names).await.unwrap()
     };
     let rows =
         format!("SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM (SELECT {columns} FROM {table}) AS t");

@@ -109,7 +109,7 @@ async fn a_write_with_a_key_is_done_once() {
     assert_eq!(plane.database.number("SELECT count(*) FROM merchants").await, 1);
     send("k", "Other").await.refuses(409, "idempotency_key_reused");
     assert_ne!(send("l", "Shop").await.expect(201), a);
-    send(&"k", "Shop").await.expect(201);
+    send("k", "Shop").await.expect(201);
     let authorization = format!("Bearer {}", plane.token);
     let long = "k".repeat(129);
     let headers = [

@@ -26,7 +26,7 @@ async fn one_that_the_database_refuses_does_not_take_the_others_with_it() {
     };
     let database = TestDatabase::migrated().await;
     let url = database.url.clone();
-    let plane = Plane::start_on(database, &url, options).await;
+    let plane = Plane::start_on(database, &url, options);
     let (good, bad) = (plane.plugin().await, plane.plugin().await);
     plane
         .database
@@ -71,7 +71,7 @@ async fn more_than_the_queue_holds_is_told_to_come_back() {
         queue: 1,
         ..INGEST
     };
-    let plane = Plane::start_on(database, &url, options).await;
+    let plane = Plane::start_on(database, &url, options);
     let plugin = plane.plugin().await;
     // Somebody holds the plugin's row: the flusher waits for it with one heartbeat in hand and one in the queue.
     let mut holder = plane.database.db.begin().await.unwrap();
@@ -102,7 +102,7 @@ async fn more_than_the_queue_holds_is_told_to_come_back() {
 async fn nothing_that_was_answered_is_lost_when_the_database_goes_and_comes() {
     let database = TestDatabase::migrated().await;
     let (cut, url) = Cut::url(&database.url).await;
-    let mut plane = Plane::start_on(database, &url, INGEST).await;
+    let mut plane = Plane::start_on(database, &url, INGEST);
     let mut agents = tokio::task::JoinSet::new();
     let stop = tokio::sync::watch::Sender::new(false);
     for _ in 0..10 {

@@ -66,11 +66,11 @@ impl Plane {
     pub async fn start() -> Self {
         let database = TestDatabase::migrated().await;
         let url = database.url.clone();
-        Self::start_on(database, &url, INGEST).await
+        Self::start_on(database, &url, INGEST)
     }
 
     /// On a database that is reached by another URL.
-    pub async fn start_on(database: TestDatabase, url: &str, options: IngestOptions) -> Self {
+    pub fn start_on(database: TestDatabase, url: &str, options: IngestOptions) -> Self {
         let db = Db::open(&DbOptions {
             url: url.to_owned().into(),
             max_connections: 16,
