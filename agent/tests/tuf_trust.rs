@@ -78,6 +78,50 @@ async fn what_was_trusted_is_recalled_without_the_repository() {
 }
 
 #[tokio::test]
+async fn a_refresh_that_broke_off_does_not_bar_the_way_back() {
+    let before = Repo::new();
+    let mut after = before.clone();
+    after.root.set_role("timestamp", &keys(&["timestamp-new"]), 1).unwrap();
+    after.next_root();
+    after.sign_with("timestamp", &["timestamp-new"]);
+    after.next();
+    for requests in 0..6 {
+        let home = home();
+        let served = Served::of(&before);
+        let mut agent = agent(home.path(), &before, &served);
+        agent.refresh(now()).await.unwrap();
+        served.now(&after);
+        served.unreachable_after(Some(requests));
+        let refused = agent.refresh(now()).await.unwrap_err();
+        assert!(refused.is_transient(), "after {requests}: {refused}");
+        agent.recall().unwrap();
+        assert_eq!(agent.releases().unwrap().len(), 2, "after {requests}");
+        served.unreachable_after(None);
+        agent.refresh(now()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_revoked_keys_signed_is_not_recalled() {
+    let (home, mut repo) = (home(), Repo::new());
+    let served = Served::of(&repo);
+    agent(home.path(), &repo, &served).refresh(now()).await.unwrap();
+    let product = DelegatedRole::of_product(&fixture::product(), 1);
+    repo.targets.delegate(product, &keys(&["release-new"])).unwrap();
+    repo.next();
+    served.now(&repo);
+    let mut agent = agent(home.path(), &repo, &served);
+    assert!(
+        agent.refresh(now()).await.is_err(),
+        "the product's role is still signed by the old keys"
+    );
+    assert!(matches!(
+        agent.recall(),
+        Err(RepoError::Untrusted(Error::Threshold { .. }))
+    ));
+}
+
+#[tokio::test]
 async fn a_chain_of_root_rotations_is_followed_link_by_link() {
     let (home, mut repo) = (home(), Repo::new());
     for n in 1..=4 {

@@ -359,8 +359,6 @@ fn a_role_is_checked_anew_when_another_role_delegates_to_it() {
 fn what_is_recalled_may_have_expired_but_must_be_signed() {
     let repo = Repo::new();
     let mut set = TrustedSet::recalled(repo.bytes("root", 1)).unwrap();
-    set.restore_timestamp(repo.bytes("timestamp", 0)).unwrap();
-    set.restore_snapshot(repo.bytes("snapshot", 1)).unwrap();
     set.update_targets("targets", "root", repo.bytes("targets", 1)).unwrap();
     let forged = signed(&repo.roles[PRODUCT], &["release-1"]);
     assert!(set.update_targets(PRODUCT, "targets", &forged).is_err());

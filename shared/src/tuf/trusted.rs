@@ -48,8 +48,9 @@ impl TrustedSet {
         Self::start(root, Some(now))
     }
 
-    /// Like [`TrustedSet::new`], but no expiry is judged: for reading what was trusted before, while the repository
-    /// can not be reached. Never build an update on it.
+    /// Like [`TrustedSet::new`], for reading what was checked and stored before, while the repository can not be
+    /// reached: no expiry is judged, and targets roles need no snapshot, since a refresh that broke off may have stored
+    /// a newer one. Signatures are checked as ever. Never build an update on it.
     ///
     /// # Errors
     /// When the bytes are not a root that meets its own threshold.
@@ -193,14 +194,18 @@ impl TrustedSet {
     /// # Errors
     /// When it is not the file that the snapshot names, not signed as the delegator asks, or has expired.
     pub fn update_targets(&mut self, role: &str, delegator: &str, bytes: &[u8]) -> Result<(), Error> {
-        let snapshot = self.snapshot.as_ref().ok_or(Error::OutOfOrder(Snapshot::KIND))?;
-        if self.now.is_some() && !self.snapshot_is_current() {
-            return Err(Error::OutOfOrder(Snapshot::KIND));
+        let promised = match self.now {
+            Some(_) if !self.snapshot_is_current() => return Err(Error::OutOfOrder(Snapshot::KIND)),
+            Some(_) => Some(self.promised(role)?),
+            None => None,
+        };
+        if let Some(promised) = promised {
+            as_promised(role, promised, bytes)?;
         }
-        let promised = snapshot.role(role).ok_or_else(|| Error::UnknownRole(role.to_owned()))?;
-        as_promised(role, promised, bytes)?;
         let new: Targets = checked(bytes, self.delegated_signers(role, delegator)?, role)?;
-        exact(role, new.head.version, promised.version)?;
+        if let Some(promised) = promised {
+            exact(role, new.head.version, promised.version)?;
+        }
         self.unexpired(&new, role)?;
         self.targets.insert(role.to_owned(), (delegator.to_owned(), new));
         Ok(())

@@ -80,17 +80,15 @@ impl<T: Transport> Updater<T> {
         Ok(())
     }
 
-    /// Reads what was trusted before from the store alone: signatures are checked, expiry is not.
+    /// Reads what was trusted before from the store alone: signatures are checked, expiry is not. What a refresh that
+    /// broke off has stored does not stand in the way.
     ///
     /// # Errors
     /// When something is missing there or refused.
     pub fn recall(&mut self) -> Result<(), RepoError> {
         self.distrust();
         let root = self.stored("root", self.limits.root_bytes)?;
-        let mut set = TrustedSet::recalled(&root)?;
-        set.restore_timestamp(&self.stored("timestamp", self.limits.timestamp_bytes)?)?;
-        set.restore_snapshot(&self.stored("snapshot", self.limits.snapshot_bytes)?)?;
-        self.trust(set);
+        self.trust(TrustedSet::recalled(&root)?);
         self.recall_role("targets", "root")
     }
 
