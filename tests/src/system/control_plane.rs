@@ -56,6 +56,10 @@ impl ControlPlane {
             gateway: SocketAddr::from(([127, 0, 0, 1], ports::free()?)),
             running: None,
         };
+        let out = this.command()?.args(["ca", "init"]).output()?;
+        let words = String::from_utf8_lossy(&out.stderr);
+        // A second replica finds the CA that the first has made.
+        ensure!(out.status.success() || words.contains("already"), "ca init: {words}");
         this.launch()?;
         Ok(this)
     }
@@ -100,6 +104,8 @@ impl ControlPlane {
             .env("PORT", self.api.port().to_string())
             .env("PLUGMEND_GATEWAY_BIND", self.gateway.to_string())
             .env("PLUGMEND_GATEWAY_NAMES", "127.0.0.1,localhost")
+            // A copied host is known for one within seconds instead of minutes.
+            .env("PLUGMEND_IN_FLIGHT_S", "5")
             .env("PLUGMEND_HEARTBEAT_S", self.options.heartbeat_s.to_string())
             .env(
                 "LOG_LEVEL",
