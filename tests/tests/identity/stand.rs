@@ -27,6 +27,7 @@ use plugmend_control_plane::{
         gateway_router,
     },
     pki::{self, AgentCa, CaOptions, gateway_certificate::GatewayCertificate},
+    repo::{OnlineKeys, Repository},
     service::{
         Entropy,
         command::Polls,
@@ -65,7 +66,6 @@ pub struct Stand {
     pub ca: Arc<AgentCa>,
     pub clock: Arc<FixedClock>,
     pub gateway: SocketAddr,
-    pub standings: Arc<Standings>,
     pub merchant: MerchantId,
     folder: tempfile::TempDir,
     stop: watch::Sender<bool>,
@@ -160,7 +160,7 @@ impl Stand {
         let tls = pki::tls::server_config(ca.certificate(), certificate, GRACE.unsigned_abs()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let router = gateway_router(state(&db, &clock, &stopped), Arc::clone(&gateway));
+        let router = gateway_router(state(&db, &clock, &stopped, folder.path()), Arc::clone(&gateway));
         let following = Arc::clone(&standings);
         let follow_until = stopped.clone();
         tokio::spawn(async move { following.follow(follow_until).await });
@@ -178,7 +178,6 @@ impl Stand {
             ca,
             clock,
             gateway: address,
-            standings,
             merchant,
             folder,
             stop,
@@ -307,7 +306,7 @@ fn open(url: &str) -> Db {
     .unwrap()
 }
 
-fn state(db: &Db, clock: &Arc<FixedClock>, stop: &watch::Receiver<bool>) -> AppState {
+fn state(db: &Db, clock: &Arc<FixedClock>, stop: &watch::Receiver<bool>, folder: &Path) -> AppState {
     let clock: Arc<dyn Clock> = clock.clone();
     let options = IngestOptions {
         flushers: 1,
@@ -321,8 +320,10 @@ fn state(db: &Db, clock: &Arc<FixedClock>, stop: &watch::Receiver<bool>) -> AppS
     }
     let polls = Polls::new(db.clone(), Arc::clone(&clock), 100, stop.clone());
     tokio::spawn(polls.clone().listen());
+    let keys = OnlineKeys::load_or_make(&folder.join("keys"), &ring::rand::SystemRandom::new()).unwrap();
     AppState {
         db: db.clone(),
+        repo: Repository::open(&folder.join("repository"), keys).unwrap(),
         clock,
         entropy: Entropy::new(),
         tokens: Arc::new(TokenVerifier::from_pem(&OpsKey::generate().unwrap().public_pem()).unwrap()),
