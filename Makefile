@@ -32,6 +32,7 @@ fmt: ## format the code
 	@$(CARGO) fmt --all
 
 sqlx: ## write .sqlx anew from the queries in the code (commit the outcome)
+	@$(CARGO) build --quiet -p plugmend-tests --bin plugmend-with-postgres
 	@$(BIN)/plugmend-with-postgres tests/setup/prepare-queries
 
 bench: ## the figures that must hold, each beside what it is compared with; PARTS="bytes agent ingest" picks some

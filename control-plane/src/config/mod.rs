@@ -5,6 +5,8 @@ pub mod dev;
 mod gateway;
 mod raw;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 

@@ -11,6 +11,9 @@ mod report;
 mod schedule;
 mod state;
 
+#[cfg(test)]
+mod tests;
+
 pub use report::{Report, ReportKind, take_report};
 pub use schedule::{LIFETIME, MAX_RETRIES, backoff, dispatch, give_up_waiting};
 pub use state::{Change, Illegal, InFlight, Order, Retries, Stage, State};
