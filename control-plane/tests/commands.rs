@@ -332,7 +332,7 @@ async fn without_a_certificate_nothing_is_said() {
         gateway
             .send(method, &path, "", "{}")
             .await
-            .refuses(401, "certificate_required");
+            .refuses(401, "client_certificate_required");
     }
     stop.send_replace(true);
     serving.await.unwrap().unwrap();

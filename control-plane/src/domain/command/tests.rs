@@ -81,7 +81,7 @@ proptest! {
                 prop_assert!(!is_ended(&order.state), "{:?} became {state:?}", order.state);
                 let handed_over = matches!(order.state, State::Pending { .. }) && matches!(state, State::InFlight(_));
                 sent += u32::from(handed_over);
-                order = Order { state, retries, ..order };
+                order = Order { retries, state, ..order };
             }
             prop_assert!(order.retries.count <= max);
         }
@@ -100,13 +100,13 @@ proptest! {
                 Event::Say(report) => take_report(&order, report, now, 7),
             };
             if let Ok(Change::To { state, retries }) = change {
-                order = Order { state, retries, ..order };
+                order = Order { retries, state, ..order };
             }
         }
         if let Ok(Change::To { state, retries }) = take_report(&order, last.clone(), now, 7) {
-            let once = Order { state, retries, ..order };
+            let once = Order { retries, state, ..order };
             let twice = match take_report(&once, last, now, 7) {
-                Ok(Change::To { state, retries }) => Order { state, retries, ..once.clone() },
+                Ok(Change::To { state, retries }) => Order { retries, state, ..once.clone() },
                 Ok(Change::None) => once.clone(),
                 Err(illegal) => return Err(TestCaseError::fail(format!("the repeat was refused: {illegal}"))),
             };
