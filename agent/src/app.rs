@@ -206,8 +206,8 @@ fn heartbeat(
     seen: &Seen,
     urgent: Arc<Notify>,
 ) -> Result<HeartbeatTask, AppError> {
-    let machine = facts::machine_boot();
-    let sequence = Sequence::open(&settings.state_dir, &common.kept, &machine, common.clock.now())?;
+    let now = common.clock.now();
+    let sequence = Sequence::open(&settings.state_dir, &common.kept, facts::machine_boot(), now)?;
     let reporter = ReporterOptions {
         plugin_path: settings.plugin.path.clone(),
         cms: settings.plugin.cms.clone(),
@@ -219,7 +219,6 @@ fn heartbeat(
     Ok(HeartbeatTask::open(
         common.clone(),
         sequence,
-        machine,
         reporter,
         interval,
         installed,

@@ -20,15 +20,15 @@ pub(super) struct Args {
         long,
         short,
         global = true,
-        env = "PLUGMEND_CONFIG",
+        env = "PLUGMEND_AGENT_CONFIG",
         default_value = "/etc/plugmend/agent.toml"
     )]
     pub(super) config: PathBuf,
     /// The state directory, instead of the one in the configuration
-    #[arg(long, global = true, env = "PLUGMEND_STATE_DIR")]
+    #[arg(long, global = true, env = "PLUGMEND_AGENT_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
     /// The control plane, instead of the one in the configuration
-    #[arg(long, global = true, env = "PLUGMEND_CONTROL_PLANE_URL")]
+    #[arg(long, global = true, env = "PLUGMEND_AGENT_CONTROL_PLANE_URL")]
     pub(super) url: Option<String>,
     /// Answer in JSON, for programs
     #[arg(long, global = true)]
@@ -71,7 +71,7 @@ pub(super) struct Run {
     #[arg(long, env = "LOG_LEVEL", default_value = "info")]
     pub(super) log_level: tracing::level_filters::LevelFilter,
     /// How to log
-    #[arg(long, env = "PLUGMEND_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, env = "PLUGMEND_AGENT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(super) log_format: LogFormat,
 }
 

@@ -31,7 +31,7 @@ pub struct Overrides {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file can not be read.
-    #[error("the configuration {0} can not be read; name it with --config or PLUGMEND_CONFIG")]
+    #[error("the configuration {0} can not be read; name it with --config or PLUGMEND_AGENT_CONFIG")]
     Unreadable(PathBuf, #[source] std::io::Error),
     /// The file is longer than a configuration can be.
     #[error("the configuration {0} is longer than {MAX_FILE} bytes")]

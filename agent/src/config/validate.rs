@@ -32,7 +32,7 @@ const MAX_WORD: usize = 4096;
 const MAX_PROBES: usize = 16;
 
 pub(super) fn validate(file: file::File) -> Result<Settings, ConfigError> {
-    let state_dir = absolute("state_dir", file.state_dir)?;
+    let state_dir = absolute("state_dir", &file.state_dir)?;
     let plugin = plugin(file.plugin)?;
     if state_dir.starts_with(&plugin.path) {
         return invalid(
@@ -44,7 +44,7 @@ pub(super) fn validate(file: file::File) -> Result<Settings, ConfigError> {
         return invalid("probes", format!("at most {MAX_PROBES} are run"));
     }
     Ok(Settings {
-        url: url(file.control_plane.url)?,
+        url: url(&file.control_plane.url)?,
         ca: pin(
             "control_plane.ca_file",
             file.control_plane.ca_file,
@@ -86,7 +86,7 @@ fn plugin(plugin: file::Plugin) -> Result<Plugin, ConfigError> {
             );
         }
     };
-    let path = absolute("plugin.path", plugin.path)?;
+    let path = absolute("plugin.path", &plugin.path)?;
     if path.parent().is_none_or(|parent| parent.parent().is_none()) {
         return invalid(
             "plugin.path",
@@ -109,7 +109,7 @@ fn plugin(plugin: file::Plugin) -> Result<Plugin, ConfigError> {
 }
 
 fn folders(key: &'static str, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, ConfigError> {
-    paths.into_iter().map(|path| absolute(key, path)).collect()
+    paths.into_iter().map(|path| absolute(key, &path)).collect()
 }
 
 fn relative(key: &'static str, paths: &[String]) -> Result<Vec<RelPath>, ConfigError> {
@@ -120,7 +120,7 @@ fn relative(key: &'static str, paths: &[String]) -> Result<Vec<RelPath>, ConfigE
 fn telemetry(telemetry: file::Telemetry) -> Result<Telemetry, ConfigError> {
     let socket = telemetry
         .socket
-        .map(|path| absolute("telemetry.socket", path))
+        .map(|path| absolute("telemetry.socket", &path))
         .transpose()?;
     if socket
         .as_ref()
@@ -145,7 +145,7 @@ fn telemetry(telemetry: file::Telemetry) -> Result<Telemetry, ConfigError> {
     };
     let spool_dir = telemetry
         .spool_dir
-        .map(|path| absolute("telemetry.spool_dir", path))
+        .map(|path| absolute("telemetry.spool_dir", &path))
         .transpose()?;
     Ok(Telemetry {
         socket,
@@ -220,7 +220,7 @@ fn words(key: &'static str, argv: Vec<String>) -> Result<Vec<String>, ConfigErro
     }
 }
 
-fn url(url: String) -> Result<String, ConfigError> {
+fn url(url: &str) -> Result<String, ConfigError> {
     let host = url.strip_prefix("https://").map(|rest| rest.trim_end_matches('/'));
     match host {
         Some(host) if !host.is_empty() && !host.contains(['/', '@', '?', '#', ' ']) => {
@@ -235,7 +235,7 @@ fn url(url: String) -> Result<String, ConfigError> {
 
 fn pin(key: &'static str, file: Option<PathBuf>, sha256: Option<&str>) -> Result<Pin, ConfigError> {
     match (file, sha256) {
-        (Some(path), None) => Ok(Pin::File(absolute(key, path)?)),
+        (Some(path), None) => Ok(Pin::File(absolute(key, &path)?)),
         (None, Some(digest)) => {
             let digest = digest.trim().to_ascii_lowercase().replace(':', "");
             digest.parse().map(Pin::Sha256).map_err(|error| wrong(key, error))
@@ -247,7 +247,7 @@ fn pin(key: &'static str, file: Option<PathBuf>, sha256: Option<&str>) -> Result
     }
 }
 
-fn absolute(key: &'static str, path: PathBuf) -> Result<PathBuf, ConfigError> {
+fn absolute(key: &'static str, path: &Path) -> Result<PathBuf, ConfigError> {
     let plain = path.is_absolute()
         && path
             .components()

@@ -251,12 +251,12 @@ fn flood(send: impl Fn() + Send + 'static) -> (Arc<std::sync::atomic::AtomicBool
     let on = Arc::new(std::sync::atomic::AtomicBool::new(true));
     let flag = on.clone();
     let thread = std::thread::spawn(move || {
-        let mut sent = 0;
+        let mut count = 0;
         while flag.load(std::sync::atomic::Ordering::Relaxed) {
             send();
-            sent += 1;
+            count += 1;
         }
-        sent
+        count
     });
     (on, thread)
 }

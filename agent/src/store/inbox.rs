@@ -81,7 +81,7 @@ mod tests {
         };
         Kept::open(dir.path()).unwrap().kept.take_order(&order).unwrap();
         let kept = Kept::open(dir.path()).unwrap().kept;
-        assert_eq!(kept.orders().unwrap(), [order.clone()]);
+        assert_eq!(kept.orders().unwrap(), std::slice::from_ref(&order));
         kept.ended(order.command.id).unwrap();
         assert!(kept.orders().unwrap().is_empty());
     }

@@ -11,5 +11,5 @@ mod spool;
 pub use inbox::{MAX_ORDERS, Order};
 pub use kept::{Kept, Opened, StoreError};
 pub use outbox::Answer;
-pub use sequence::Sequence;
+pub use sequence::{Counted, Sequence};
 pub use spool::Size;

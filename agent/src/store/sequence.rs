@@ -22,11 +22,21 @@ use super::kept::{Kept, StoreError};
 const BLOCK: u64 = 4096;
 const LAST: &[u8] = b"m/last-number";
 
+/// What is numbered. Each counts for itself, so that a gap means something is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Windows.
+    Window,
+    /// Heartbeats.
+    Heartbeat,
+}
+
 /// Gives numbers.
 #[derive(Debug)]
 pub struct Sequence {
     file: PathBuf,
-    last: u64,
+    machine: String,
+    last: Last,
     ceiling: u64,
 }
 
@@ -36,10 +46,11 @@ struct Reserved {
     ceiling: u64,
 }
 
-/// What sled keeps: the number, and in which life of the machine it was written.
-#[derive(Debug, Serialize, Deserialize)]
+/// What sled keeps: the last numbers, and in which life of the machine they were written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Last {
-    number: u64,
+    window: u64,
+    heartbeat: u64,
     machine: String,
 }
 
@@ -48,50 +59,62 @@ impl Sequence {
     ///
     /// # Errors
     /// When the file can not be read or the store fails. A file without sense counts as lost.
-    pub fn open(dir: &Path, kept: &Kept, machine: &str, now: Timestamp) -> Result<Self, StoreError> {
+    pub fn open(dir: &Path, kept: &Kept, machine: String, now: Timestamp) -> Result<Self, StoreError> {
         let file = dir.join("sequence.json");
         let reserved = read(&file).map_err(|error| StoreError::Sequence(file.clone(), error))?;
         let kept_last = match kept.read_json::<Last>(LAST) {
             Err(StoreError::Damaged(_)) => None,
             other => other?,
         };
-        let since_1970 = u64::try_from(now.as_millisecond()).unwrap_or(0);
-        let spooled = kept.newest_spooled()?.unwrap_or(0);
-        let last = match (kept_last, reserved) {
-            (Some(last), Some(reserved)) if last.machine == machine && last.number <= reserved.ceiling => last.number,
-            (Some(last), reserved) => last
-                .number
-                .max(reserved.map_or(since_1970, |reserved| reserved.ceiling)),
-            (None, Some(reserved)) => reserved.ceiling.max(since_1970),
-            (None, None) => since_1970,
+        let ceiling = reserved.map_or(0, |reserved| reserved.ceiling);
+        let (mut window, heartbeat) = match kept_last {
+            Some(last) if last.machine == machine && last.window.max(last.heartbeat) <= ceiling => {
+                (last.window, last.heartbeat)
+            }
+            kept_last => {
+                let floor = match reserved {
+                    // sled was behind by less than a block.
+                    Some(reserved) if kept_last.is_some() => reserved.ceiling,
+                    _ => ceiling.max(u64::try_from(now.as_millisecond()).unwrap_or(0)),
+                };
+                let used = kept_last.map_or(0, |last| last.window.max(last.heartbeat));
+                (floor.max(used), floor.max(used))
+            }
         };
-        let sequence = Self {
+        window = window.max(kept.newest_spooled()?.unwrap_or(0));
+        let last = Last {
+            window,
+            heartbeat,
+            machine: machine.clone(),
+        };
+        Ok(Self {
             file,
-            last: last.max(spooled),
-            ceiling: reserved.map_or(0, |reserved| reserved.ceiling),
-        };
-        Ok(sequence)
+            machine,
+            last,
+            ceiling,
+        })
     }
 
     /// The next number. It is on disk before it is given.
     ///
     /// # Errors
     /// When it can not be written: then no number is given.
-    pub fn next(&mut self, kept: &Kept, machine: &str) -> Result<u64, StoreError> {
-        let number = self.last.saturating_add(1);
+    pub fn next(&mut self, what: Counted, kept: &Kept) -> Result<u64, StoreError> {
+        let mut last = self.last.clone();
+        let number = match what {
+            Counted::Window => &mut last.window,
+            Counted::Heartbeat => &mut last.heartbeat,
+        };
+        *number = number.saturating_add(1);
+        let number = *number;
         if number > self.ceiling {
             let ceiling = number.saturating_add(BLOCK);
             write(&self.file, Reserved { ceiling }).map_err(|error| StoreError::Sequence(self.file.clone(), error))?;
             self.ceiling = ceiling;
         }
-        kept.write_json(
-            LAST,
-            &Last {
-                number,
-                machine: machine.to_owned(),
-            },
-        )?;
-        self.last = number;
+        last.machine.clone_from(&self.machine);
+        kept.write_json(LAST, &last)?;
+        self.last = last;
         Ok(number)
     }
 }
@@ -122,9 +145,11 @@ mod tests {
 
     fn next(dir: &Path, machine: &str, now: i64, count: u64) -> u64 {
         let kept = Kept::open(&dir.join("kept")).unwrap().kept;
-        let mut sequence = Sequence::open(dir, &kept, machine, Timestamp::from_second(now).unwrap()).unwrap();
+        let now = Timestamp::from_second(now).unwrap();
+        let mut sequence = Sequence::open(dir, &kept, machine.to_owned(), now).unwrap();
+        sequence.next(Counted::Heartbeat, &kept).unwrap();
         (0..count)
-            .map(|_| sequence.next(&kept, machine).unwrap())
+            .map(|_| sequence.next(Counted::Window, &kept).unwrap())
             .last()
             .unwrap()
     }

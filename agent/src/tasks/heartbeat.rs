@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::schedule::{Rhythm, clamp_interval},
-    store::{Sequence, StoreError},
+    store::{Counted, Sequence, StoreError},
     upstream::client::ClientError,
 };
 
@@ -50,7 +50,6 @@ impl HeartbeatTask {
     pub fn open(
         common: Common,
         sequence: Sequence,
-        machine: String,
         reporter: ReporterOptions,
         interval_s: u32,
         installed: watch::Receiver<Installed>,
@@ -65,7 +64,7 @@ impl HeartbeatTask {
             .board
             .show(|shown| shown.heartbeat_interval_s = interval.as_secs());
         Ok(Self {
-            closer: Closer::open(sequence, rolling, machine, &common.hub, wall),
+            closer: Closer::open(sequence, rolling, &common.hub, wall),
             reporter: Reporter::new(reporter),
             rhythm,
             tuning,
@@ -132,7 +131,7 @@ impl HeartbeatTask {
         let windows = self.common.kept.oldest(self.batch, MAX_WINDOW_BYTES)?;
         let last = windows.last().map(|window| window.seq);
         let count = windows.len();
-        let seq = self.closer.next(&self.common.kept)?;
+        let seq = self.closer.sequence.next(Counted::Heartbeat, &self.common.kept)?;
         let installed = self.installed.borrow().clone();
         let heartbeat = self
             .reporter

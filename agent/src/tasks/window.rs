@@ -7,7 +7,7 @@ use plugmend_shared::telemetry::{Rolling, Window};
 
 use crate::{
     ingest::Hub,
-    store::{Kept, Sequence, StoreError},
+    store::{Counted, Kept, Sequence, StoreError},
 };
 
 /// Windows held in memory while the disk takes none.
@@ -18,18 +18,16 @@ const MAX_HELD: usize = 16;
 pub(super) struct Closer {
     pub(super) sequence: Sequence,
     pub(super) rolling: Rolling,
-    machine: String,
     held: VecDeque<Window>,
 }
 
 impl Closer {
     /// Takes up where the last life of the agent left.
-    pub(super) fn open(sequence: Sequence, rolling: Rolling, machine: String, hub: &Hub, now: Timestamp) -> Self {
+    pub(super) fn open(sequence: Sequence, rolling: Rolling, hub: &Hub, now: Timestamp) -> Self {
         hub.set_last_hour(rolling.last_hour(now));
         Self {
             sequence,
             rolling,
-            machine,
             held: VecDeque::new(),
         }
     }
@@ -37,11 +35,11 @@ impl Closer {
     /// Closes the open window, and the hours of late events before it.
     pub(super) fn close(&mut self, hub: &Hub, kept: &Kept, now: Timestamp) -> Result<(), StoreError> {
         while hub.has_late() && self.held.len() < MAX_HELD {
-            let seq = self.next(kept)?;
+            let seq = self.sequence.next(Counted::Window, kept)?;
             self.held.extend(hub.close_late(seq));
         }
         if self.held.len() < MAX_HELD {
-            let seq = self.next(kept)?;
+            let seq = self.sequence.next(Counted::Window, kept)?;
             self.held.push_back(hub.close(seq, now));
         }
         let result = self.keep(kept, now);
@@ -56,10 +54,5 @@ impl Closer {
             self.held.pop_front();
         }
         kept.flush()
-    }
-
-    /// The next number, for a window or a heartbeat.
-    pub(super) fn next(&mut self, kept: &Kept) -> Result<u64, StoreError> {
-        self.sequence.next(kept, &self.machine)
     }
 }
