@@ -193,3 +193,90 @@ impl ServerCertVerifier for GatewayVerifier {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+
+    use super::*;
+
+    /// The gateway's certificate is good for the whole of 2026.
+    const BEGINS: u64 = 1_767_225_600;
+    const ENDS: u64 = 1_798_761_600;
+    const DAY: u64 = 86_400;
+
+    struct Gateway {
+        ca: CertificateDer<'static>,
+        own: CertificateDer<'static>,
+    }
+
+    fn gateway(purpose: ExtendedKeyUsagePurpose) -> Gateway {
+        let mut of_ca = CertificateParams::default();
+        of_ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let issuer = CertifiedIssuer::self_signed(of_ca, KeyPair::generate().unwrap()).unwrap();
+        let mut params = CertificateParams::new(vec!["gateway.example".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2027, 1, 1);
+        params.extended_key_usages = vec![purpose];
+        let own = params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
+        Gateway {
+            ca: issuer.der().clone(),
+            own: own.into(),
+        }
+    }
+
+    fn check(gateway: &Gateway, anchor: Anchor, name: &str, at: u64) -> Result<(), TlsError> {
+        let verifier = GatewayVerifier::new(anchor, &Arc::new(ring::default_provider())).unwrap();
+        let name = ServerName::try_from(name).unwrap();
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
+        let sent = [gateway.ca.clone()];
+        verifier
+            .verify_server_cert(&gateway.own, &sent, &name, &[], at)
+            .map(|_| ())
+    }
+
+    fn pinned(gateway: &Gateway) -> Anchor {
+        Anchor::Pin(Digest::of(&gateway.ca))
+    }
+
+    fn trusted(gateway: &Gateway) -> Anchor {
+        let mut store = RootCertStore::empty();
+        store.add(gateway.ca.clone()).unwrap();
+        Anchor::Roots(store)
+    }
+
+    #[test]
+    fn a_hosts_clock_may_be_a_day_off_either_way_and_no_more() {
+        let gateway = gateway(ExtendedKeyUsagePurpose::ServerAuth);
+        for anchor in [pinned, trusted] {
+            let at = |at| check(&gateway, anchor(&gateway), "gateway.example", at).is_ok();
+            assert!(at(BEGINS + 1) && at(BEGINS - DAY + 60) && at(ENDS - 1) && at(ENDS + DAY - 60));
+            assert!(!at(BEGINS - DAY - 60) && !at(ENDS + DAY + 60));
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_one_ca_only() {
+        let (ours, theirs) = (
+            gateway(ExtendedKeyUsagePurpose::ServerAuth),
+            gateway(ExtendedKeyUsagePurpose::ServerAuth),
+        );
+        assert!(check(&ours, pinned(&theirs), "gateway.example", BEGINS + DAY).is_err());
+        // The right CA is sent along, but it has not signed the certificate.
+        let mixed = Gateway {
+            ca: ours.ca.clone(),
+            own: theirs.own,
+        };
+        assert!(check(&mixed, pinned(&ours), "gateway.example", BEGINS + DAY).is_err());
+    }
+
+    #[test]
+    fn neither_another_host_nor_an_agent_is_the_gateway() {
+        let gateway_of = |purpose| gateway(purpose);
+        let real = gateway_of(ExtendedKeyUsagePurpose::ServerAuth);
+        assert!(check(&real, trusted(&real), "elsewhere.example", BEGINS + DAY).is_err());
+        let agent = gateway_of(ExtendedKeyUsagePurpose::ClientAuth);
+        assert!(check(&agent, trusted(&agent), "gateway.example", BEGINS + DAY).is_err());
+        assert!(check(&agent, pinned(&agent), "gateway.example", BEGINS + DAY).is_err());
+    }
+}

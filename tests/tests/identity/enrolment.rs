@@ -208,7 +208,7 @@ async fn weak_garbled_and_oversized_requests_are_refused_and_spend_nothing() {
 
 #[tokio::test]
 async fn one_address_may_try_so_often_and_no_more() {
-    let stand = Stand::start().await.strict_replica().await;
+    let stand = Stand::start().await.strict_replica();
     let unknown = format!("pmt_{}_{}", "0".repeat(32), "0".repeat(64));
     let answers = [
         raw::enrol(&stand, &unknown, "x").await,

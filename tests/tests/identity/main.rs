@@ -1,9 +1,5 @@
 //! Who an agent is: enrolment, standing, renewal and fencing, over real TLS and a real Postgres.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a step that fails fails the test"
-)]
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 mod enrolment;
 mod raw;

@@ -69,7 +69,7 @@ pub struct Stand {
     pub merchant: MerchantId,
     folder: tempfile::TempDir,
     stop: watch::Sender<bool>,
-    _postgres: Arc<Postgres>,
+    postgres: Arc<Postgres>,
 }
 
 pub fn now() -> Timestamp {
@@ -94,13 +94,13 @@ impl Stand {
             key_file: None,
         };
         let ca = AgentCa::create(&options, now(), Entropy::new().bytes().unwrap()).unwrap();
-        Self::serve(postgres, url, Arc::new(ca), merchant, RateOptions::default(), folder).await
+        Self::serve(postgres, url, Arc::new(ca), merchant, RateOptions::default(), folder)
     }
 
     /// A second replica on the same database and CA.
-    pub async fn replica(&self) -> Self {
+    pub fn replica(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (postgres, url) = (Arc::clone(&self._postgres), self.database_url.clone());
+        let (postgres, url) = (Arc::clone(&self.postgres), self.database_url.clone());
         Self::serve(
             postgres,
             url,
@@ -109,11 +109,10 @@ impl Stand {
             RateOptions::default(),
             folder,
         )
-        .await
     }
 
     /// A second replica that takes one enrolment an hour or so.
-    pub async fn strict_replica(&self) -> Self {
+    pub fn strict_replica(&self) -> Self {
         let one = NonZeroU32::MIN;
         let rates = RateOptions {
             enrol_per_minute: one,
@@ -121,11 +120,11 @@ impl Stand {
             ..RateOptions::default()
         };
         let folder = tempfile::tempdir().unwrap();
-        let (postgres, url) = (Arc::clone(&self._postgres), self.database_url.clone());
-        Self::serve(postgres, url, Arc::clone(&self.ca), self.merchant, rates, folder).await
+        let (postgres, url) = (Arc::clone(&self.postgres), self.database_url.clone());
+        Self::serve(postgres, url, Arc::clone(&self.ca), self.merchant, rates, folder)
     }
 
-    async fn serve(
+    fn serve(
         postgres: Arc<Postgres>,
         database_url: String,
         ca: Arc<AgentCa>,
@@ -181,7 +180,7 @@ impl Stand {
             merchant,
             folder,
             stop,
-            _postgres: postgres,
+            postgres,
         }
     }
 

@@ -178,7 +178,7 @@ async fn a_revocation_closes_a_connection_that_stands_idle() {
 #[tokio::test]
 async fn a_revocation_written_by_hand_counts_on_every_replica() {
     let stand = Stand::start().await;
-    let replica = stand.replica().await;
+    let replica = stand.replica();
     let (store, _) = stand.agent("a").await;
     let client = replica.client(&store);
     client.poll_commands(0).await.unwrap();

@@ -34,8 +34,8 @@ const fn at_least_one(number: u32) -> NonZeroU32 {
 impl Default for RateOptions {
     fn default() -> Self {
         Self {
-            agent_per_second: at_least_one(50),
-            agent_burst: at_least_one(500),
+            agent_per_second: at_least_one(100),
+            agent_burst: at_least_one(2000),
             enrol_per_minute: at_least_one(60),
             enrol_burst: at_least_one(60),
         }
