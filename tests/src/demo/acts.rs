@@ -1,4 +1,4 @@
-//! The four acts: update, setting, roll-back, and a broken release.
+//! The acts: adoption, update, setting, roll-back, and a broken release.
 
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,16 @@ pub struct Act {
 pub async fn play(say: &Say, stage: &mut Stage) -> Result<Vec<Act>> {
     warm_up(stage).await?;
     let mut acts = Vec::new();
+
+    say::title(&format!(
+        "0. Put {} as it lies there under its signed release",
+        FIRST.version
+    ));
+    let order = stage::order(
+        "update",
+        json!({"product": PRODUCT, "version": FIRST.version, "reason": "demo"}),
+    );
+    acts.push(give(say, stage, "adoption", &order, "completed").await?);
 
     say::title(&format!("1. Update {} to {}", FIRST.version, SECOND.version));
     let order = stage::order(
@@ -67,7 +77,7 @@ pub async fn play(say: &Say, stage: &mut Stage) -> Result<Vec<Act>> {
     say.line("built, signed by 2 of 3 and published: its main module is cut off in the middle");
     let order = stage::order(
         "update",
-        json!({"product": PRODUCT, "version": BROKEN, "reason": "demo"}),
+        json!({"product": PRODUCT, "version": BROKEN, "reason": "demo", "max_retries": 0}),
     );
     acts.push(give(say, stage, "broken update", &order, "failed").await?);
     installed(stage, FIRST.version)?;
