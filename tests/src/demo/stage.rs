@@ -35,6 +35,8 @@ pub struct Stage {
     pub load: Option<Load>,
     /// Sees each swap from outside.
     pub watcher: Watcher,
+    /// Sees each turn of the shop to other code from outside.
+    pub turns: Watcher,
     /// The agent.
     pub agent: AgentHost,
     /// The shop.
@@ -117,6 +119,7 @@ impl Stage {
         Ok(Self {
             load: Some(load),
             watcher,
+            turns: Watcher::start(place.home.join("run"), node::serving),
             agent,
             shop,
             releases,

@@ -9,7 +9,7 @@ use super::{
     say::{self, bytes},
     stage::{FullSize, Stage},
 };
-use crate::{load::Report, shop::payments};
+use crate::{load::Report, shop::payments, system::in_force};
 
 /// Everything that is claimed at the end.
 pub struct Summary {
@@ -38,7 +38,7 @@ impl Summary {
         let file = fs::read_to_string(&stage.shop.place().orders)?;
         Ok(Self {
             acts,
-            report: Report::of(&samples, &stage.watcher.swaps()),
+            report: Report::of(&samples, &in_force(&stage.watcher.swaps(), &stage.turns.swaps())),
             orders: count(&file, &paid),
             full_size: stage.full_size,
             agent_rss: stage.agent.pid().and_then(resident),
@@ -48,8 +48,7 @@ impl Summary {
 
     /// Whether everything was as it should be.
     pub fn holds(&self) -> bool {
-        let clean = self.report.failed.is_empty() && self.report.mixed.is_empty();
-        clean && self.orders.lost == 0 && self.orders.doubled == 0
+        self.report.is_clean() && self.orders.lost == 0 && self.orders.doubled == 0
     }
 
     /// Prints it.

@@ -118,6 +118,13 @@ impl Drop for NodeShop {
     }
 }
 
+/// The version that serves customers, as the front writes it into its `run` folder.
+pub fn serving(run: &Path) -> Option<String> {
+    fs::read_to_string(run.join("current"))
+        .ok()
+        .filter(|text| !text.is_empty())
+}
+
 /// A port for the shop, chosen before it starts because the agent's probes name it.
 pub fn port() -> Result<u16> {
     Ok(ports::free()?)

@@ -19,6 +19,6 @@ pub use self::{
     outcome::Ended,
     policy::Policy,
     releases::{HOLDERS, Releases, THRESHOLD},
-    watcher::{ReadVersion, Watcher, node_version},
+    watcher::{ReadVersion, Watcher, in_force, node_version},
     whole::{FIRST, LIMIT, PRODUCT, Whole, update_to},
 };

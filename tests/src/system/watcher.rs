@@ -82,9 +82,45 @@ impl Drop for Watcher {
     }
 }
 
+/// Swaps that came into force: each begins with its link and is done when the shop has turned to it. What the shop never
+/// turned to, because it refused to load it, was never in force for customers.
+pub fn in_force(links: &[Swap], turns: &[Swap]) -> Vec<Swap> {
+    let mut turns = turns.iter().peekable();
+    let mut found: Vec<Swap> = Vec::new();
+    for (at, link) in links.iter().enumerate() {
+        let next = links.get(at + 1).map(|next| next.begun);
+        let mine = |turn: &&Swap| turn.version == link.version && next.is_none_or(|next| turn.begun < next);
+        if let Some(turn) = turns.next_if(mine) {
+            found.push(Swap {
+                begun: link.begun,
+                done: turn.done,
+                version: link.version.clone(),
+            });
+        }
+    }
+    found
+}
+
 /// The version in a Node plugin's `package.json`.
 pub fn node_version(plugin: &Path) -> Option<String> {
     let bytes = std::fs::read(plugin.join("package.json")).ok()?;
     let package: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
     Some(package.get("version")?.as_str()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_swap_that_the_shop_refused_was_never_in_force() {
+        let begun = Instant::now();
+        let at = |ms, version| Swap::at(begun + Duration::from_millis(ms), version);
+        let links = [at(0, "1"), at(1_000, "2"), at(5_000, "3"), at(6_000, "2")];
+        let turns = [at(10, "1"), at(1_800, "2")];
+        let swaps = in_force(&links, &turns);
+        let versions: Vec<&str> = swaps.iter().map(|swap| swap.version.as_str()).collect();
+        assert_eq!(versions, ["1", "2"]);
+        assert_eq!(swaps[1].done - swaps[1].begun, Duration::from_millis(800));
+    }
 }
