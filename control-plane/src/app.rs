@@ -11,7 +11,7 @@ use ring::rand::SystemRandom;
 use crate::{
     config::{ConfigError, Role, Settings},
     http::{self, AppState, auth::TokenVerifier},
-    jobs::{ForgetAnswers, OverdueCommands, Reconciler, Runner, TelemetryPartitions},
+    jobs::{ForgetAnswers, OverdueCommands, Reconciler, RepositoryFreshness, Runner, TelemetryPartitions},
     lifecycle::Lifecycle,
     repo::{OnlineKeys, PublicKeys, Repository},
     service::{
@@ -107,6 +107,7 @@ fn start_jobs(settings: &Settings, state: &AppState, lifecycle: &mut Lifecycle) 
     let reconcilers: Vec<Arc<dyn Reconciler>> = vec![
         Arc::new(OverdueCommands::new(db.clone(), state.entropy.clone())),
         Arc::new(TelemetryPartitions::new(db.clone(), settings.telemetry_days)),
+        Arc::new(RepositoryFreshness::new(db.clone(), state.repo.clone())),
         Arc::new(ForgetAnswers::new(db.clone())),
     ];
     for reconciler in reconcilers {

@@ -6,8 +6,10 @@
 
 mod commands;
 mod housekeeping;
+mod repository;
 mod runner;
 
 pub use commands::OverdueCommands;
 pub use housekeeping::{ForgetAnswers, TelemetryPartitions};
+pub use repository::RepositoryFreshness;
 pub use runner::{Activation, Reconciler, Runner, Status, Wake};

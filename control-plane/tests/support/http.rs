@@ -19,6 +19,8 @@ pub struct Answer {
     pub headers: hyper::HeaderMap,
     /// Body; null when it is no JSON.
     pub body: Value,
+    /// The body as it came.
+    pub bytes: Bytes,
 }
 
 impl Answer {
@@ -98,5 +100,6 @@ async fn read(response: Response<hyper::body::Incoming>) -> Answer {
         status: parts.status.as_u16(),
         headers: parts.headers,
         body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        bytes,
     }
 }

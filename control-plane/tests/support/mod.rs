@@ -7,6 +7,7 @@ pub mod database;
 pub mod http;
 pub mod people;
 pub mod plane;
+pub mod releases;
 
 use std::{future::Future, time::Duration};
 

@@ -12,6 +12,7 @@ use axum::{
 };
 use plugmend_shared::ids::Digest;
 
+use super::Agent;
 use crate::http::{ApiError, AppState};
 
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -21,6 +22,7 @@ const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 /// A metadata file.
 pub async fn metadata(
     State(state): State<AppState>,
+    _agent: Agent,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -45,6 +47,7 @@ pub async fn metadata(
 /// A target file, by its path with hash.
 pub async fn target(
     State(state): State<AppState>,
+    _agent: Agent,
     Path(path): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {

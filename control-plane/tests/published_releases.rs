@@ -1,0 +1,204 @@
+//! Published releases: fresh, ordered, blocked, revoked and served.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod support;
+
+use plugmend_control_plane::service;
+use plugmend_shared::{
+    ids::Digest,
+    tuf::{
+        Document, Timestamp,
+        product::{ManifestCustom, Revoked},
+        trusted::TrustedSet,
+    },
+};
+use serde_json::{Value, json};
+
+use support::releases::{PRODUCT, begin, order, publish, published, put, stored};
+
+#[tokio::test]
+async fn snapshot_and_timestamp_are_renewed_before_they_expire() {
+    let (plane, ..) = published().await;
+    let state = &plane.state;
+    let renew = async || {
+        service::release::refresh_if_due(&state.db, &state.repo, plane.now())
+            .await
+            .unwrap()
+    };
+    assert!(!renew().await, "nothing was due");
+    let root = stored(&plane, "metadata/1.root.json").unwrap();
+    let mut seen = TrustedSet::new(&root, plane.now()).unwrap();
+    seen.update_timestamp(&stored(&plane, "metadata/timestamp.json").unwrap())
+        .unwrap();
+    let mut timestamps = 1;
+    for day in 1..=30 {
+        plane.advance(24 * 3600 + 60);
+        assert!(renew().await, "day {day}");
+        assert!(!renew().await, "day {day}, twice");
+        timestamps += 1;
+        // An agent that was there all the while goes along.
+        let bytes = stored(&plane, "metadata/timestamp.json").unwrap();
+        assert_eq!(
+            Document::<Timestamp>::parse(&bytes, "timestamp").unwrap().version(),
+            timestamps
+        );
+        let mut agent = TrustedSet::new(&root, plane.now()).unwrap();
+        agent.restore_timestamp(&bytes).unwrap();
+        agent.update_timestamp(&bytes).unwrap();
+        let version = agent.timestamp().unwrap().snapshot().unwrap().version;
+        agent
+            .update_snapshot(&stored(&plane, &format!("metadata/{version}.snapshot.json")).unwrap())
+            .unwrap();
+        agent
+            .update_targets("targets", "root", &stored(&plane, "metadata/1.targets.json").unwrap())
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_nobody_publishes_is_removed_after_a_day() {
+    let (plane, _) = begin().await;
+    put(&plane, &Digest::of(b"left"), b"left").await.expect(201);
+    let path = format!("incoming/{}", Digest::of(b"left"));
+    service::release::refresh_if_due(&plane.state.db, &plane.state.repo, plane.now())
+        .await
+        .unwrap();
+    assert!(stored(&plane, &path).is_some());
+    plane.advance(25 * 3600);
+    service::release::refresh_if_due(&plane.state.db, &plane.state.repo, plane.now())
+        .await
+        .unwrap();
+    assert_eq!(stored(&plane, &path), None);
+}
+
+#[tokio::test]
+async fn an_order_carries_the_digest_of_what_is_signed() {
+    let (plane, _, built) = published().await;
+    let plugin = plane.agent_plugin().await;
+    let given = order(&plane, &plugin, "1.0.0").await.expect(201);
+    let path = format!("/api/ops/commands/{}", given["id"].as_str().unwrap());
+    let shown = plane.ops("GET", &path, Value::Null).await.expect(200);
+    assert_eq!(
+        shown["payload"]["release_digest"],
+        json!(built.manifest.digest().unwrap())
+    );
+    assert!(order(&plane, &plugin, "9.9.9").await.status >= 400);
+}
+
+#[tokio::test]
+async fn a_blocked_release_is_offered_no_more_at_once() {
+    let (plane, ..) = published().await;
+    let plugin = plane.agent_plugin().await;
+    let waiting = order(&plane, &plugin, "1.0.0").await.expect(201);
+    let path = format!("/api/ops/releases/{PRODUCT}/1.0.0/block");
+    plane
+        .ops("POST", &path, json!({ "reason": "" }))
+        .await
+        .refuses(400, "invalid_field");
+    let blocked = plane
+        .ops("POST", &path, json!({ "reason": "wrong totals" }))
+        .await
+        .expect(200);
+    assert_eq!(blocked["orders_ended"], 1);
+    let waiting = format!("/api/ops/commands/{}", waiting["id"].as_str().unwrap());
+    assert_eq!(
+        plane.ops("GET", &waiting, Value::Null).await.expect(200)["status"],
+        "failed"
+    );
+    assert!(order(&plane, &plugin, "1.0.0").await.status >= 400);
+    let list = plane.ops("GET", "/api/ops/releases", Value::Null).await.expect(200);
+    assert_eq!(list["releases"][0]["state"], "blocked");
+    plane
+        .ops("POST", &path, json!({ "reason": "was fine", "lift": true }))
+        .await
+        .expect(200);
+    order(&plane, &plugin, "1.0.0").await.expect(201);
+    let unknown = format!("/api/ops/releases/{PRODUCT}/7.0.0/block");
+    plane
+        .ops("POST", &unknown, json!({ "reason": "x" }))
+        .await
+        .refuses(404, "unknown_release");
+}
+
+#[tokio::test]
+async fn a_signed_revocation_ends_the_orders_for_a_release() {
+    let (plane, mut engineers, built) = published().await;
+    let plugin = plane.agent_plugin().await;
+    order(&plane, &plugin, "1.0.0").await.expect(201);
+    engineers.next();
+    let entry = engineers
+        .releases
+        .targets
+        .get_mut(&format!("{PRODUCT}/1.0.0/manifest.json.zst"))
+        .unwrap();
+    let custom = ManifestCustom {
+        release_digest: built.manifest.digest().unwrap(),
+        size: built.manifest.to_bytes().unwrap().len() as u64,
+        revoked: Some(Revoked {
+            at: plane.now(),
+            reason: "it loses orders".to_owned(),
+        }),
+    };
+    entry.custom = Some(custom.to_value().unwrap());
+    publish(&plane, engineers.submission()).await.expect(200);
+    let list = plane.ops("GET", "/api/ops/releases", Value::Null).await.expect(200);
+    assert_eq!(list["releases"][0]["state"], "revoked");
+    assert_eq!(list["releases"][0]["reason"], "it loses orders");
+    assert!(order(&plane, &plugin, "1.0.0").await.status >= 400);
+}
+
+#[tokio::test]
+async fn releases_come_back_into_a_database_that_lost_them() {
+    let (plane, engineers, _) = published().await;
+    plane.database.run("DELETE FROM releases").await;
+    assert_eq!(
+        plane.ops("GET", "/api/ops/releases", Value::Null).await.expect(200)["releases"],
+        json!([])
+    );
+    let answer = publish(&plane, engineers.submission()).await.expect(200);
+    assert_eq!(answer["new_releases"], json!(["molam-pay-node 1.0.0"]));
+}
+
+#[tokio::test]
+async fn the_repository_is_served_in_ranges() {
+    let (mut plane, _, built) = published().await;
+    let plugin = plane.agent_plugin().await;
+    let gateway = plane.gateway(&plugin);
+    let get = async |path: &str, headers: &[(&str, &str)]| gateway.send_with("GET", path, headers, "").await;
+    let timestamp = get("/repo/metadata/timestamp.json", &[]).await;
+    assert_eq!(
+        (timestamp.status, &timestamp.headers["cache-control"]),
+        (200, &"no-cache".parse().unwrap())
+    );
+    assert_eq!(get("/repo/metadata/1.root.json", &[]).await.status, 200);
+
+    let pack = &built.files[1];
+    let path = format!("/repo/targets/{PRODUCT}/1.0.0/{}.pack", Digest::of(pack));
+    let whole = get(&path, &[]).await;
+    assert_eq!((whole.status, &whole.bytes[..]), (200, &pack[..]));
+    let tag = whole.headers["etag"].to_str().unwrap().to_owned();
+    let part = get(&path, &[("range", "bytes=3-9"), ("if-range", &tag)]).await;
+    assert_eq!((part.status, &part.bytes[..]), (206, &pack[3..10]));
+    assert_eq!(part.headers["content-range"], format!("bytes 3-9/{}", pack.len()));
+    assert_eq!(
+        get(&path, &[("range", "bytes=3-9"), ("if-range", "\"old\"")])
+            .await
+            .status,
+        200
+    );
+    assert_eq!(get(&path, &[("range", "bytes=99999-")]).await.status, 416);
+    assert_eq!(get(&path, &[("if-none-match", &tag)]).await.status, 304);
+    let head = gateway.send_with("HEAD", &path, &[], "").await;
+    assert_eq!(head.headers["content-length"], pack.len().to_string());
+
+    for hidden in [
+        "/repo/metadata/nothing.json",
+        "/repo/metadata/..%2f..%2fkeys%2fsnapshot.pem",
+        "/repo/targets/..%2f..%2fkeys%2fsnapshot.pem",
+        "/repo/targets/../../keys/snapshot.pem",
+        &format!("/repo/targets/..%2fincoming%2f{}", Digest::of(b"x")),
+        &format!("/repo/targets/{PRODUCT}/1.0.0/pack"),
+    ] {
+        assert_eq!(get(hidden, &[]).await.status, 404, "{hidden}");
+    }
+}
