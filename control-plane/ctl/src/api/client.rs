@@ -18,6 +18,8 @@ use super::{ApiError, Connection, body::Payload};
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// The most pages that a list is read over; longer ones are for programs of one's own.
+const MAX_PAGES: usize = 100;
 /// The longest that one request may take; publishing hashes every file anew.
 const TIMEOUT: Duration = Duration::from_mins(5);
 /// Where systems keep the certificates that they trust.
@@ -78,6 +80,28 @@ impl Api {
     pub fn get(&self, path: &str) -> anyhow::Result<Value> {
         let (status, body) = self.send(Method::GET, path, Payload::Bytes(None), None)?;
         json(status, &body)
+    }
+
+    /// A list, all of its pages: `{<name>: [...], next}`, where `next` goes on as `?after=`.
+    ///
+    /// # Errors
+    /// When it can not be reached or refuses.
+    pub fn list(&self, path: &str, name: &str) -> anyhow::Result<Vec<Value>> {
+        let mut out = Vec::new();
+        let mut page = self.get(path)?;
+        for _ in 0..MAX_PAGES {
+            out.extend(
+                page.get_mut(name)
+                    .and_then(Value::as_array_mut)
+                    .map(std::mem::take)
+                    .unwrap_or_default(),
+            );
+            let Some(next) = page.get("next").and_then(Value::as_str) else {
+                break;
+            };
+            page = self.get(&format!("{path}?after={next}"))?;
+        }
+        Ok(out)
     }
 
     /// `POST`, JSON both ways.

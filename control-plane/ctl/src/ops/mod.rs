@@ -57,12 +57,6 @@ fn text(value: &serde_json::Value, field: &str) -> String {
     }
 }
 
-/// The list in an answer, whatever it is called.
-fn list<'a>(value: &'a serde_json::Value, name: &str) -> &'a [serde_json::Value] {
-    let found = value.get(name).or(Some(value)).and_then(serde_json::Value::as_array);
-    found.map_or(&[], Vec::as_slice)
-}
-
 /// An object for people: one line a field, folders of fields indented.
 fn facts(value: &serde_json::Value) -> String {
     let serde_json::Value::Object(fields) = value else {

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use plugmend_shared::ids::PluginId;
 use serde_json::json;
 
-use super::{facts, list, text, token::write_secret};
+use super::{facts, text, token::write_secret};
 use crate::{
     api::{Api, Connection},
     output::{Output, table},
@@ -51,9 +51,6 @@ pub struct Secret {
     connection: Connection,
 }
 
-/// The most pages that a list is read over; more plugins than that are for the console.
-const MAX_PAGES: usize = 100;
-
 /// Runs one.
 pub fn run(verb: &Verb) -> anyhow::Result<Output> {
     match verb {
@@ -67,17 +64,7 @@ pub fn run(verb: &Verb) -> anyhow::Result<Output> {
 }
 
 fn all(arguments: &List) -> anyhow::Result<Output> {
-    let api = Api::connect(&arguments.connection)?;
-    let mut plugins = Vec::new();
-    let mut path = "/api/ops/plugins".to_owned();
-    for _ in 0..MAX_PAGES {
-        let page = api.get(&path)?;
-        plugins.extend(list(&page, "plugins").iter().cloned());
-        let Some(cursor) = page.get("next_cursor").and_then(|c| c.as_str()) else {
-            break;
-        };
-        path = format!("/api/ops/plugins?cursor={cursor}");
-    }
+    let plugins = Api::connect(&arguments.connection)?.list("/api/ops/plugins", "plugins")?;
     let rows = plugins.iter().map(|p| {
         ["id", "product", "plugin_version", "status", "last_heartbeat"]
             .iter()

@@ -91,6 +91,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Output> {
         "an online key can not be a release key: whoever captures the control plane could sign releases"
     );
 
+    // Nothing is made before all of it can be.
+    enough("root", &root_keys, arguments.root_threshold)?;
+    enough("targets", &targets_keys, targets_threshold)?;
+    enough("release", &release_keys, arguments.product.release_threshold)?;
     let settings = Settings::new(arguments.root_days, arguments.release_days);
     let workspace = Workspace::create(&arguments.place.workspace, settings)?;
     let now = SystemClock.now();
@@ -125,15 +129,22 @@ pub fn add_product(arguments: &AddProduct) -> anyhow::Result<Output> {
 
 fn delegate(targets: &mut Targets, product: &ProductKeys, release_keys: &[Key]) -> anyhow::Result<()> {
     let threshold = product.release_threshold;
-    ensure!(
-        u64::from(threshold) <= release_keys.len() as u64,
-        "{} release keys can not give {threshold} signatures",
-        release_keys.len()
-    );
+    enough("release", release_keys, threshold)?;
     let role = DelegatedRole::of_product(&product.product, threshold);
     targets
         .delegate(role, release_keys)
         .context("can not delegate to the product")
+}
+
+fn enough(what: &str, keys: &[Key], threshold: u32) -> anyhow::Result<()> {
+    ensure!(threshold >= 1, "the {what} threshold is at least 1");
+    let reachable = u64::from(threshold) <= keys.len() as u64;
+    ensure!(
+        reachable,
+        "{} {what} keys can not give {threshold} signatures",
+        keys.len()
+    );
+    Ok(())
 }
 
 fn stage_empty(workspace: &Workspace, product: &Product) -> anyhow::Result<()> {

@@ -64,12 +64,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Output> {
 }
 
 fn remote(connection: &Connection) -> anyhow::Result<Output> {
-    let data = Api::connect(connection)?.get("/api/ops/releases")?;
+    let list = Api::connect(connection)?.list("/api/ops/releases", "releases")?;
     let text = |value: &Value, field: &str| value.get(field).and_then(Value::as_str).unwrap_or("-").to_owned();
-    let list = data
-        .get("releases")
-        .and_then(Value::as_array)
-        .map_or(&[][..], Vec::as_slice);
     let rows = list.iter().map(|r| {
         let digest = text(r, "digest").chars().take(16).collect();
         vec![
@@ -82,5 +78,5 @@ fn remote(connection: &Connection) -> anyhow::Result<Output> {
         ]
     });
     let words = table(&["PRODUCT", "VERSION", "STATE", "IMPACT", "PUBLISHED", "DIGEST"], rows);
-    Ok(Output::new(words, data))
+    Ok(Output::new(words, json!({ "releases": list })))
 }

@@ -91,7 +91,8 @@ pub async fn publish(
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
     product: Option<Product>,
-    cursor: Option<String>,
+    /// Begin behind this release, `product~version`.
+    after: Option<String>,
     limit: Option<i64>,
 }
 
@@ -99,7 +100,9 @@ pub struct ListQuery {
 #[derive(Debug, Serialize)]
 pub struct Page {
     releases: Vec<ReleaseView>,
-    next_cursor: Option<String>,
+    /// What `after` takes to go on; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// `GET /api/ops/releases`.
@@ -109,17 +112,17 @@ pub async fn list(
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<Page>, ApiError> {
     let limit = query.limit.unwrap_or(200).clamp(1, 1000);
-    let after = query.cursor.as_deref().map(|cursor| {
-        let split = cursor.split_once('~');
-        split.ok_or_else(|| ApiError::bad_request("invalid_cursor", "The cursor can not be read"))
+    let after = query.after.as_deref().map(|after| {
+        let split = after.split_once('~');
+        split.ok_or_else(|| ApiError::bad_request("invalid_query", "The query string can not be read"))
     });
     let releases = store::release::list(&state.db, query.product.as_ref(), after.transpose()?, limit).await?;
     let more = i64::try_from(releases.len()).is_ok_and(|n| n == limit);
-    let next_cursor = releases
+    let next = releases
         .last()
         .filter(|_| more)
         .map(|r| format!("{}~{}", r.product, r.version));
-    Ok(Json(Page { releases, next_cursor }))
+    Ok(Json(Page { releases, next }))
 }
 
 /// A block, or its end.
