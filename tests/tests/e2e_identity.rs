@@ -34,12 +34,19 @@ async fn a_revoked_agent_gets_no_more_orders_though_its_connection_is_open() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copied_host_is_seen_and_shown() {
+async fn a_stolen_identity_is_seen_and_shown() {
     let mut whole = Whole::start("exchange").await.unwrap();
     whole.until_shown("last_heartbeat", |at| !at.is_null()).await.unwrap();
-    // The host is cloned: the same state folder, and both go on.
+    // A thief takes the state folder along, key and all, and goes on with it beside another shop. The ledger would
+    // give it away at once, so the thief leaves that out.
     let copy = whole.agent.state_dir().with_extension("copy");
     npm::run(Command::new("cp").arg("-a").arg(whole.agent.state_dir()).arg(&copy)).unwrap();
+    for entry in std::fs::read_dir(&copy).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("ledger") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
     let mut twin = whole.agent.twin(&copy, &whole.plugin).unwrap();
     twin.launch().unwrap();
 
@@ -49,8 +56,9 @@ async fn a_copied_host_is_seen_and_shown() {
         let shown = ops.get(&path).await?;
         Ok(shown.to_string().contains("fenced").then_some(()))
     });
-    fenced
-        .await
-        .unwrap_or_else(|error| panic!("{error:#}\n{}", whole.logs()));
+    fenced.await.unwrap_or_else(|error| {
+        let twins = std::fs::read_to_string(twin.log()).unwrap_or_default();
+        panic!("{error:#}\n{}\nits twin's log:\n{twins}", whole.logs())
+    });
     whole.agent.stop().unwrap();
 }
