@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use plugmend_shared::{
     ids::{CommandId, Digest},
-    protocol::command::{Command, CommandKind, CommandPayload, Outcome, OutcomeStatus},
+    protocol::command::{Command, CommandKind, CommandPayload, HealthPolicy, Outcome, OutcomeStatus},
 };
 
 use super::{Ended, Engine, ProgressSink, answer, chain, plan::direction, recover::ledger_failure};
@@ -54,8 +54,14 @@ impl<T: Transport> Engine<T> {
         if let Err(failure) = self.ready(sink).await {
             return self.refused(&failure);
         }
+        // A person waits: one look, and no watch after it.
         self.payload = CommandPayload {
             version: to,
+            health: Some(HealthPolicy {
+                health_check_timeout_seconds: 0,
+                extended_watch_seconds: 0,
+                ..HealthPolicy::default()
+            }),
             ..CommandPayload::default()
         };
         let ended = self.roll_back(None, force, sink).await;

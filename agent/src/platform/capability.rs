@@ -57,13 +57,20 @@ pub fn free_space(dir: &Dir) -> Result<(u64, u64), FsError> {
 /// Not even a file could be made there.
 pub fn probe(work: &Dir, plugin: &Path) -> Result<Capabilities, FsError> {
     let trial = work.create_dirs(Path::new("probe"), 0o700)?;
+    // An earlier life may have been ended in the middle of this.
+    clear(&trial)?;
     let found = probe_in(&trial, work, plugin);
+    clear(&trial)?;
+    work.remove_empty_dir(Path::new("probe"))?;
+    found
+}
+
+fn clear(trial: &Dir) -> Result<(), FsError> {
     for (name, _) in trial.entries()? {
         let name = PathBuf::from(name);
         trial.remove_file(&name).or_else(|_| trial.remove_empty_dir(&name))?;
     }
-    work.remove_empty_dir(Path::new("probe"))?;
-    found
+    Ok(())
 }
 
 fn probe_in(trial: &Dir, work: &Dir, plugin: &Path) -> Result<Capabilities, FsError> {

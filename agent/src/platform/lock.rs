@@ -1,6 +1,10 @@
 //! One agent for one plugin: an advisory lock that the kernel lets go when its holder dies.
 
-use std::{fs::File, path::Path, path::PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use thiserror::Error;
@@ -28,7 +32,12 @@ pub enum LockError {
     Fs(#[from] FsError),
 }
 
-/// Takes the lock `name` in `dir`, without waiting.
+/// How often, and how long apart, a held lock is tried: a program that a killed agent was just starting holds it for
+/// the moment until it has become that program.
+const TRIES: u32 = 40;
+const APART: Duration = Duration::from_millis(50);
+
+/// Takes the lock `name` in `dir`. Waits two seconds at most.
 ///
 /// # Errors
 /// Somebody holds it, or its file can not be made.
@@ -36,14 +45,14 @@ pub fn acquire(dir: &Dir, name: &str) -> Result<Lock, LockError> {
     let path = dir.path().join(name);
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(dir, Path::new(name), flags, Mode::RUSR | Mode::WUSR).at("open the lock", &path)?;
-    match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Lock(File::from(fd))),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(LockError::Held(path)),
-        Err(e) => Err(Err::<(), _>(e)
-            .at("lock", &path)
-            .err()
-            .map_or(LockError::Held(path), LockError::Fs)),
+    for _ in 0..TRIES {
+        match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Lock(File::from(fd))),
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(APART),
+            other => other.at("lock", &path)?,
+        }
     }
+    Err(LockError::Held(path))
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub enum Ask {
         /// The status that is right.
         status: u16,
     },
-    /// A program; exit code 0 is right.
+    /// A program; exit code 0 is right. `{version}` in an argument stands for the version that should run.
     Program(Vec<String>),
 }
 
@@ -63,7 +63,11 @@ impl Ask {
 impl Probe {
     /// Whether its success shows which version runs.
     pub fn proves_version(&self) -> bool {
-        self.contains.as_ref().is_some_and(|text| text.contains("{version}"))
+        let args = match &self.ask {
+            Ask::Program(argv) => argv.as_slice(),
+            Ask::Http { .. } => &[],
+        };
+        args.iter().chain(&self.contains).any(|text| text.contains("{version}"))
     }
 
     /// Asks once. `nonce` makes the address new to every cache.
@@ -86,8 +90,12 @@ impl Probe {
                 body
             }
             Ask::Program(argv) => {
+                let argv: Vec<String> = argv
+                    .iter()
+                    .map(|arg| arg.replace("{version}", &version.to_string()))
+                    .collect();
                 let ended = exec::run(&Program {
-                    argv,
+                    argv: &argv,
                     folder: None,
                     env: None,
                     limit: LIMIT,

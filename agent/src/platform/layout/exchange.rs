@@ -14,18 +14,37 @@ use crate::{
 pub struct Exchange<'a>(pub &'a Site);
 
 impl Exchange<'_> {
-    /// After an exchange the old tree lies under the new one's name: gives it its own.
-    fn settle_names(&self, from: &Tree, to: &Tree) -> Result<(), SwapError> {
-        let Some(left) = self.0.tree(&to.name)? else {
-            return Ok(());
+    /// Where a tree lies in the working folder: under its own name, or, when naming was interrupted, another's.
+    fn name_of(&self, tree: &Tree) -> Result<Option<String>, SwapError> {
+        let lies_at = |name: &str| -> Result<bool, SwapError> {
+            let Some(dir) = self.0.tree(name)? else {
+                return Ok(false);
+            };
+            // A tree that the ledger does not know has no inode to compare.
+            Ok(tree.ino == 0 || dir.identity()?.st_ino == tree.ino)
         };
-        if left.identity()?.st_ino != from.ino {
-            return Ok(());
+        if lies_at(&tree.name)? {
+            return Ok(Some(tree.name.clone()));
         }
+        for name in Site::tree_names(&self.0.work)? {
+            if tree.ino != 0 && lies_at(&name)? {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    /// After an exchange the old tree lies under the new one's name: gives it its own.
+    fn settle_name(&self, left: &Tree) -> Result<(), SwapError> {
         let work = &self.0.work;
-        crash_point!("layout.exchange.before_naming");
-        work.rename_new(Path::new(&to.name), work, Path::new(&from.name))?;
-        Ok(work.sync()?)
+        match self.name_of(left)? {
+            Some(name) if name != left.name => {
+                crash_point!("layout.exchange.before_naming");
+                work.rename_new(Path::new(&name), work, Path::new(&left.name))?;
+                Ok(work.sync()?)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -45,7 +64,10 @@ impl Layout for Exchange<'_> {
     }
 
     fn locate(&self, tree: &Tree) -> Result<Option<Dir>, SwapError> {
-        self.0.tree(&tree.name)
+        match self.name_of(tree)? {
+            Some(name) => self.0.tree(&name),
+            None => Ok(None),
+        }
     }
 
     fn prepare(&self, _from: &Tree, _to: &Tree) -> Result<(), SwapError> {
@@ -56,21 +78,16 @@ impl Layout for Exchange<'_> {
         let site = self.0;
         let active = self.active()?.ino;
         if active == from.ino {
-            let staged = site
-                .tree(&to.name)?
-                .ok_or_else(|| SwapError::TreeGone(to.name.clone()))?;
-            if staged.identity()?.st_ino != to.ino {
-                return Err(SwapError::TreeGone(to.name.clone()));
-            }
+            let staged = self.name_of(to)?.ok_or_else(|| SwapError::TreeGone(to.name.clone()))?;
             crash_point!("layout.exchange.before_exchange");
-            site.work.exchange(Path::new(&to.name), &site.parent, site.plugin())?;
+            site.work.exchange(Path::new(&staged), &site.parent, site.plugin())?;
             crash_point!("layout.exchange.after_exchange");
             site.parent.sync()?;
             site.work.sync()?;
         } else if active != to.ino {
             return Err(SwapError::Stranger(site.plugin_path()));
         }
-        self.settle_names(from, to)
+        self.settle_name(from)
     }
 
     fn discard(&self, tree_name: &str) -> Result<(), SwapError> {

@@ -16,6 +16,8 @@ use crate::{
 
 /// The pointer: the name of the tree that runs, nothing else.
 pub const POINTER: &str = ".plugmend-current";
+/// The pointer before it takes its place.
+const NEXT: &str = ".plugmend-next";
 const VERSIONS: &str = "versions";
 /// The folder with the loader while it is being made.
 const MAKING: &str = "stub";
@@ -185,6 +187,9 @@ impl Layout for Stub<'_> {
         let site = self.site;
         let half_done = site.parent.read_link(site.plugin())?.is_some();
         let active = self.active()?;
+        if active.ino == to.ino && !half_done {
+            return Ok(());
+        }
         if half_done || (active.tree.is_none() && active.ino == from.ino) {
             self.adopt(from, &active.dir)?;
         }
@@ -214,9 +219,17 @@ impl Layout for Stub<'_> {
             return Err(SwapError::TreeGone(to.name.clone()));
         }
         crash_point!("layout.stub.before_flip");
-        durable::write_atomic(&root, Path::new(POINTER), to.name.as_bytes(), 0o644)?;
+        let next = Path::new(NEXT);
+        let waits = durable::read_bounded(&root, next, 256)?;
+        if waits.as_deref() != Some(to.name.as_bytes()) {
+            durable::write_atomic(&root, next, to.name.as_bytes(), 0o644)?;
+        }
+        // After an exchange the pointer to the old tree waits under this name: the way back needs no room.
+        if root.exchange(next, &root, Path::new(POINTER)).is_err() {
+            durable::write_atomic(&root, Path::new(POINTER), to.name.as_bytes(), 0o644)?;
+        }
         crash_point!("layout.stub.after_flip");
-        Ok(())
+        Ok(root.sync()?)
     }
 
     fn discard(&self, tree_name: &str) -> Result<(), SwapError> {

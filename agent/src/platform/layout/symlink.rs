@@ -91,10 +91,17 @@ impl Layout for Symlink<'_> {
         if staged.identity()?.st_ino != to.ino {
             return Err(SwapError::TreeGone(to.name.clone()));
         }
-        site.work.remove_file(Path::new(NEXT))?;
-        site.work.symlink(&site.link_to(&to.name), Path::new(NEXT))?;
+        // After an exchange the link to the old tree waits under this name: the way back needs no room on a full disk.
+        let (next, text) = (Path::new(NEXT), site.link_to(&to.name));
+        if site.work.read_link(next)?.as_deref() != Some(text.as_path()) {
+            site.work.remove_file(next)?;
+            site.work.symlink(&text, next)?;
+        }
         crash_point!("layout.symlink.before_rename");
-        site.work.rename(Path::new(NEXT), &site.parent, site.plugin())?;
+        if site.work.exchange(next, &site.parent, site.plugin()).is_err() {
+            // A filesystem that can not exchange.
+            site.work.rename(next, &site.parent, site.plugin())?;
+        }
         crash_point!("layout.symlink.after_rename");
         Ok(self.sync()?)
     }
