@@ -89,7 +89,9 @@ impl AppError {
     pub fn is_busy(&self) -> bool {
         matches!(
             self,
-            Self::Engine(OpenError::Lock(LockError::Held(_))) | Self::Ingest(IngestError::InUse(_))
+            Self::Engine(OpenError::Lock(LockError::Held(_)))
+                | Self::Ingest(IngestError::InUse(_))
+                | Self::Store(StoreError::Held(_))
         )
     }
 

@@ -73,7 +73,7 @@ pub(super) fn reduced_protection(settings: &Settings) -> Result<Vec<String>, App
         Ok(Confinement::None) => reduced.push("releases' own tests run without confinement".to_owned()),
         Ok(_) => {}
         Err(_) => {
-            reduced.push("releases with tests of their own are refused: nothing here can confine them".to_owned())
+            reduced.push("releases with tests of their own are refused: nothing here can confine them".to_owned());
         }
     }
     Ok(reduced)

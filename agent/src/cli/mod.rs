@@ -13,6 +13,7 @@
 //! | 6 | another agent holds this plugin, or the one that runs does not answer |
 
 mod args;
+mod doctor;
 mod door;
 mod enrol;
 mod exit;
@@ -52,7 +53,7 @@ pub fn main() -> ExitCode {
             Verb::Status => status::run(&settings, say),
             Verb::Rollback(verb) => work::rollback(verb, &settings, say),
             Verb::Verify => work::verify(&settings, say),
-            Verb::Doctor => work::doctor(&settings, say),
+            Verb::Doctor => doctor::run(&settings, say),
         },
         Err(error) => say.error(Exit::BadConfig, &error),
     }

@@ -140,7 +140,7 @@ fn about_agent(status: &Value, out: &mut String) {
         }
     }
     if let Some(detail) = text(status, "/identity/fenced/detail") {
-        let _ = writeln!(out, "           FENCED: {detail}; enrol this agent anew");
+        let _ = writeln!(out, "           FENCED: {detail}");
     }
     if status["running"] != Value::Bool(true) {
         out.push_str("Agent:     not running; start it with systemctl start plugmend-agent\n");

@@ -1,4 +1,4 @@
-//! `plugmend-agent rollback`, `verify` and `doctor`: the running agent does it, or, without one, this process.
+//! `plugmend-agent rollback` and `verify`: the running agent does it, or, without one, this process.
 
 use std::time::Duration;
 
@@ -99,35 +99,8 @@ pub(super) fn verify(settings: &Settings, say: Say) -> Exit {
     Exit::Wrong
 }
 
-/// Looks for what could keep the agent from its work.
-pub(super) fn doctor(settings: &Settings, say: Say) -> Exit {
-    let findings = match ask(settings, &Question::Doctor, |engine| Reply::of(&engine.doctor())) {
-        Ok(Reply {
-            result: Some(findings),
-            error: None,
-        }) => findings,
-        Ok(Reply { error, .. }) => return say.failure(Exit::Failed, error.unwrap_or_default()),
-        Err((exit, words)) => return say.failure(exit, words),
-    };
-    let mut exit = Exit::Done;
-    let mut lines = Vec::new();
-    for finding in findings.as_array().into_iter().flatten() {
-        let level = finding["level"].as_str().unwrap_or("bad");
-        if level == "bad" {
-            exit = Exit::Wrong;
-        }
-        let (topic, words) = (
-            finding["topic"].as_str().unwrap_or(""),
-            finding["words"].as_str().unwrap_or(""),
-        );
-        lines.push(format!("{level:<7} {topic:<8} {words}"));
-    }
-    say.result(&findings, lines.join("\n"));
-    exit
-}
-
 /// Asks the running agent, or does it here.
-fn ask(
+pub(super) fn ask(
     settings: &Settings,
     question: &Question,
     alone: impl FnOnce(Engine<Way>) -> Reply,

@@ -47,6 +47,17 @@ fn a_good_configuration_is_understood() {
 }
 
 #[test]
+fn the_example_that_is_shipped_is_understood() {
+    let settings = read(include_str!("../../../packaging/agent.example.toml")).unwrap();
+    assert!(
+        settings
+            .probes
+            .iter()
+            .all(|probe| probe.contains.as_deref() == Some("{version}"))
+    );
+}
+
+#[test]
 fn the_environment_wins_over_the_file() {
     let overrides = Overrides {
         state_dir: Some("/elsewhere".into()),

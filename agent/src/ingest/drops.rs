@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use super::hub::Hub;
 
 /// How often it is looked up.
-const EVERY: Duration = Duration::from_secs(30);
+const EVERY: Duration = Duration::from_secs(10);
 /// The most of the table that is read, in bytes.
 const MAX_TABLE: u64 = 1024 * 1024;
 

@@ -168,6 +168,16 @@ impl Hub {
         }
     }
 
+    /// Another version was installed: what the plugin said before is no word about the code that runs now. Its next
+    /// word is.
+    pub fn installed(&self, version: &str) {
+        let mut inner = self.inner();
+        if inner.heard.version.as_deref().is_some_and(|heard| heard != version) {
+            inner.heard.version = None;
+            inner.counts.version_seen = None;
+        }
+    }
+
     /// Whether there are events from before the open window.
     pub fn has_late(&self) -> bool {
         !self.inner().late.is_empty()
@@ -267,7 +277,7 @@ fn note(fact: &Fact<'_>, source: Source, counts: &mut RequestCounts, heard: &mut
             counts.webhook_total = counts.webhook_total.saturating_add(tried);
             counts.webhook_failed = counts.webhook_failed.saturating_add(failed);
         }
-        Fact::Version(version) if source == Source::Plugin && heard.version.as_deref() != Some(version) => {
+        Fact::Version(version) if source == Source::Plugin && counts.version_seen.as_deref() != Some(version) => {
             heard.version = Some(version.to_owned());
             counts.version_seen = Some(version.to_owned());
         }

@@ -19,8 +19,11 @@ const OPEN_PAUSE: Duration = Duration::from_millis(100);
 /// Why something could not be kept or read.
 #[derive(Debug, Error)]
 pub enum StoreError {
+    /// Another process has it.
+    #[error("another agent runs on this state_dir (it holds {0}); stop it first, or give this one its own state_dir")]
+    Held(PathBuf),
     /// sled could not be opened.
-    #[error("the agent's store in {0} can not be opened; is another agent running on this state_dir?")]
+    #[error("the agent's store in {0} can not be opened; is the disk full, or the directory somebody else's?")]
     Open(PathBuf, #[source] sled::Error),
     /// A damaged store could not be moved out of the way.
     #[error("the agent's store in {0} is damaged and can not be moved aside; move it by hand")]
@@ -90,10 +93,11 @@ impl Kept {
         let db = loop {
             match config.open() {
                 Ok(db) => break db,
-                Err(sled::Error::Io(_)) if attempt < OPEN_ATTEMPTS => {
+                Err(error) if is_lock(&error) && attempt < OPEN_ATTEMPTS => {
                     attempt += 1;
                     thread::sleep(OPEN_PAUSE);
                 }
+                Err(error) if is_lock(&error) => return Err(StoreError::Held(dir.to_path_buf())),
                 Err(error) => return Err(StoreError::Open(dir.to_path_buf(), error)),
             }
         };
@@ -122,6 +126,11 @@ impl Kept {
         self.db.insert(key, bytes)?;
         Ok(())
     }
+}
+
+/// sled says so in words only.
+fn is_lock(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
 }
 
 /// Moves a damaged store to `<dir>.damaged`, over the one that was there.

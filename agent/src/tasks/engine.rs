@@ -263,6 +263,9 @@ impl<T: Transport + 'static> EngineTask<T> {
         };
         self.seen.installed.send_if_modified(|seen| {
             let changed = *seen != installed;
+            if seen.version.is_some() && seen.version != installed.version {
+                self.common.hub.installed(&status.installed.version.to_string());
+            }
             *seen = installed;
             changed
         });

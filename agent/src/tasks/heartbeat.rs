@@ -80,10 +80,13 @@ impl HeartbeatTask {
         let urgent = self.urgent.clone();
         loop {
             let wait = self.rhythm.wake_at().saturating_sub(self.now());
+            let installed = &mut self.installed;
             let woken = async {
                 tokio::select! {
                     () = sleep(wait) => false,
                     () = urgent.notified() => true,
+                    // What is installed has changed: the control plane should not have to wait for it.
+                    Ok(()) = installed.changed() => true,
                 }
             };
             let Some(urgent) = unless_stopped(woken, &mut stop).await else {
@@ -132,7 +135,7 @@ impl HeartbeatTask {
         let last = windows.last().map(|window| window.seq);
         let count = windows.len();
         let seq = self.closer.sequence.next(Counted::Heartbeat, &self.common.kept)?;
-        let installed = self.installed.borrow().clone();
+        let installed = self.installed.borrow_and_update().clone();
         let heartbeat = self
             .reporter
             .heartbeat(&self.common, seq, windows, &self.closer.rolling, installed)?;
@@ -169,6 +172,7 @@ impl HeartbeatTask {
         self.rhythm.answered(self.now(), more, (self.common.random)());
         let wall = self.common.clock.now();
         self.common.board.show(|shown| shown.last_answer = Some(wall));
+        self.common.board.trouble("heartbeat", None);
         for command in answer.commands {
             self.common.orders.take(command, wall)?;
         }
