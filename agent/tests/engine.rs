@@ -345,7 +345,7 @@ fn a_bad_byte_in_a_pack_is_refused_before_activation() {
     let packs = fs::read_dir(host.repository().join("targets").join(fixture::PRODUCT).join("1.1.0")).unwrap();
     for entry in packs {
         let path = entry.unwrap().path();
-        if path.to_str().unwrap().ends_with(".pack") {
+        if path.extension().is_some_and(|ext| ext == "pack") {
             let mut bytes = fs::read(&path).unwrap();
             bytes[20] ^= 1;
             fs::write(&path, bytes).unwrap();

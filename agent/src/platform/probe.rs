@@ -137,11 +137,12 @@ fn get(authority: &str, path: &str, host: &str, nonce: u64) -> io::Result<(u16, 
     socket.set_read_timeout(Some(LIMIT))?;
     socket.set_write_timeout(Some(LIMIT))?;
     let mark = if path.contains('?') { '&' } else { '?' };
-    write!(
-        socket,
+    // One write: a server that answers early must not meet the rest of the question.
+    let question = format!(
         "GET {path}{mark}plugmend_probe={nonce} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: plugmend-probe\r\n\
          Cache-Control: no-cache, no-store\r\nPragma: no-cache\r\nAccept-Encoding: identity\r\nConnection: close\r\n\r\n"
-    )?;
+    );
+    socket.write_all(question.as_bytes())?;
     let mut bytes = Vec::new();
     socket.take(MAX_ANSWER).read_to_end(&mut bytes)?;
     parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
@@ -195,8 +196,13 @@ mod tests {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let mut client = client;
-                let mut asked = [0; 2048];
-                let _ = client.read(&mut asked);
+                let (mut asked, mut all) = ([0; 2048], Vec::new());
+                while !all.ends_with(b"\r\n\r\n") {
+                    match client.read(&mut asked) {
+                        Ok(n) if n > 0 => all.extend_from_slice(&asked[..n]),
+                        _ => break,
+                    }
+                }
                 let _ = client.write_all(answer.as_bytes());
             }
         });

@@ -201,29 +201,29 @@ pub fn list(tree: &Dir, skip: &BTreeSet<&str>) -> Result<Vec<(PathBuf, FileType)
 pub fn empty_trash(site: &Site) -> Result<(), FsError> {
     let trash = site.work.open_dir(Path::new(TRASH))?;
     let mut first_error = None;
-    let mut next = 0_u64;
+    let (mut next, mut moved) = (0_u64, 0_u64);
     loop {
-        let before = next;
+        let before = moved;
         let names = trash.entries()?;
         if names.is_empty() {
             return Ok(());
         }
         let mut progress = false;
         for (name, kind) in names {
-            match delete_one(&trash, Path::new(&name), kind, &mut next) {
+            match delete_one(&trash, Path::new(&name), kind, (&mut next, &mut moved)) {
                 Ok(()) => progress = true,
                 Err(e) => {
                     first_error.get_or_insert(e);
                 }
             }
         }
-        if !progress && next == before {
+        if !progress && moved == before {
             return first_error.map_or(Ok(()), Err);
         }
     }
 }
 
-fn delete_one(trash: &Dir, name: &Path, kind: FileType, next: &mut u64) -> Result<(), FsError> {
+fn delete_one(trash: &Dir, name: &Path, kind: FileType, (next, moved): (&mut u64, &mut u64)) -> Result<(), FsError> {
     crash_point!("tree.trash.delete");
     if kind != FileType::Directory {
         return trash.remove_file(name);
@@ -239,6 +239,7 @@ fn delete_one(trash: &Dir, name: &Path, kind: FileType, next: &mut u64) -> Resul
                     other => break other?,
                 }
             }
+            *moved += 1;
         } else if kind != FileType::Directory {
             dir.remove_file(inner)?;
         }

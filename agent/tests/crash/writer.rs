@@ -44,7 +44,8 @@ impl Writer {
         self.stop.store(true, Ordering::SeqCst);
         let written = self.thread.join().unwrap();
         let found = fs::read_to_string(host.plugin().join(ORDERS)).unwrap();
-        let wanted: String = (0..written).map(|n| format!("{n}\n")).collect();
+        let mut wanted = (0..written).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
+        wanted.push('\n');
         assert!(written > 100, "only {written} orders were written");
         assert!(
             found == wanted,

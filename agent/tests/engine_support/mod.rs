@@ -31,7 +31,7 @@ use plugmend_shared::{
     bundle::{
         contents::Content,
         delta,
-        manifest::{Compatibility, FORMAT, FileEntry, Impact, Manifest, Undo},
+        manifest::{Approvals, Compatibility, FORMAT, FileEntry, Impact, Manifest, Undo},
         pack,
         path::RelPath,
     },
@@ -87,7 +87,7 @@ pub fn files(version: &str, mark: &str) -> Files {
 pub fn manifest(version: &str, files: &Files) -> Manifest {
     let entry = |(path, bytes): (&String, &Vec<u8>)| FileEntry {
         path: RelPath::new(path).unwrap(),
-        exec: path.ends_with(".sh"),
+        exec: path.contains("bin/"),
         size: bytes.len() as u64,
         sha256: Digest::of(bytes),
     };
@@ -107,7 +107,7 @@ pub fn manifest(version: &str, files: &Files) -> Manifest {
         undo: Undo::CodeOnly,
         settings: Some(serde_json::from_value(settings).unwrap()),
         smoke_tests: Vec::new(),
-        approvals: Default::default(),
+        approvals: Approvals::default(),
         min_agent_version: None,
     }
 }
