@@ -1,6 +1,8 @@
 //! Sets the stage: Postgres, control plane, release engineers, shop, agent, customers.
 
-use std::{fs, net::SocketAddr, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{
+    fs, net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, process::Command, sync::Arc, time::Duration,
+};
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -20,7 +22,7 @@ use crate::{
     },
     system::{
         AgentHost, ControlPlane, HOLDERS, Hooks, Host, Options, Plugin, Policy, Probe, Releases, THRESHOLD, Watcher,
-        node_version,
+        binaries, node_version,
     },
 };
 
@@ -143,6 +145,8 @@ impl Stage {
         let ops = self.control_plane.ops();
         let token = self.control_plane.state_dir().join("operator-token");
         fs::write(&token, ops.token())?;
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600))?;
+        let agent = binaries::program("plugmend-agent")?;
         say::title("Left running (Ctrl-C ends it)");
         let lines = [
             format!("shop           http://{}/checkout", self.shop.at()),
@@ -154,7 +158,8 @@ impl Stage {
             format!("database       {}", self.control_plane.database_url()),
             format!("Postgres       {}", self.postgres.url()),
             format!(
-                "agent          plugmend-agent --config {} status",
+                "agent          {} --config {} status",
+                agent.display(),
                 self.agent.config().display()
             ),
             format!("agent's log    {}", self.agent.log().display()),
