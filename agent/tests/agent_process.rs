@@ -1,5 +1,7 @@
 //! The real program, alone on its host: no control plane answers.
 
+#![allow(clippy::unwrap_used, reason = "test helpers: a panic is the report")]
+
 use std::{
     fs,
     io::Write as _,
@@ -17,7 +19,7 @@ use plugmend_agent::upstream::identity_store::{IdentityStore, KeyPem, StoredIden
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Host {
     dir: tempfile::TempDir,
