@@ -1,6 +1,7 @@
 //! Results of orders that the control plane has not confirmed: sent again until it has.
 
 use plugmend_shared::{
+    generation::Generation,
     ids::CommandId,
     protocol::command::{Ack, Fail},
 };
@@ -23,7 +24,28 @@ pub enum Answer {
     Fail(Fail),
 }
 
+impl Answer {
+    /// The try at the order that it is about.
+    fn generation(&self) -> Option<Generation> {
+        match self {
+            Self::Ack(ack) => ack.generation,
+            Self::Fail(fail) => fail.generation,
+        }
+    }
+}
+
 impl Kept {
+    /// Whether the result of this try at an order, or of a later one, waits to be sent.
+    ///
+    /// # Errors
+    /// When it can not be read.
+    pub fn is_answer_waiting(&self, id: CommandId, generation: Generation) -> Result<bool, StoreError> {
+        let waiting: Option<Answer> = self.read_json(&result_key(id))?;
+        Ok(waiting
+            .and_then(|answer| answer.generation())
+            .is_some_and(|of| of >= generation))
+    }
+
     /// Keeps a result until it is [`Kept::answered`].
     ///
     /// # Errors

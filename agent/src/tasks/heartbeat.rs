@@ -147,6 +147,10 @@ impl HeartbeatTask {
                 self.refused(last, count, &words(&problem))
             }
             Err(error) => {
+                if let ClientError::Refused(problem) = &error {
+                    let words = format!("the control plane refuses it: {}", words(problem));
+                    self.common.board.trouble("heartbeat", Some(words));
+                }
                 let asked = error.retry_after().unwrap_or_default();
                 let wait = self.rhythm.failed(self.now(), (self.common.random)());
                 debug!(

@@ -66,6 +66,11 @@ impl Orders {
         } else if queue.len() >= MAX_ORDERS {
             return Ok(Taken::Full);
         }
+        // It was carried out, and the control plane does not know yet: the outbox tells it.
+        let generation = order.command.payload.generation;
+        if self.kept.is_answer_waiting(order.command.id, generation)? {
+            return Ok(Taken::InHand);
+        }
         self.kept.take_order(&order)?;
         self.told.acknowledged(&order.command);
         // A new try at an order whose last try is under way comes after it.
@@ -176,6 +181,21 @@ mod tests {
         }
         let (orders, _taken) = orders(dir.path());
         assert_eq!(orders.next().await.command, command(1, 6));
+    }
+
+    #[test]
+    fn an_order_whose_result_waits_to_be_sent_is_not_carried_out_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (orders, _told) = orders(dir.path());
+        let failed = crate::store::Answer::Fail(plugmend_shared::protocol::command::Fail {
+            error: "unreachable: later".to_owned(),
+            retryable: Some(true),
+            result: None,
+            generation: Some(Generation(5)),
+        });
+        orders.kept.answer(command(1, 5).id, &failed).unwrap();
+        assert_eq!(orders.take(command(1, 5), at(0)).unwrap(), Taken::InHand);
+        assert_eq!(orders.take(command(1, 6), at(0)).unwrap(), Taken::Queued, "a new try");
     }
 
     #[test]
