@@ -13,5 +13,6 @@ pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod shop;
+pub mod soak;
 pub mod system;
 pub mod wait;
