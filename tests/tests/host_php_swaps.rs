@@ -130,7 +130,11 @@ fn host(place: &Place, port: u16, layout: &str) -> Host {
             path: place.plugin.clone(),
             layout: layout.to_owned(),
             version: OLD.to_owned(),
-            entries: vec!["plugin.php".to_owned()],
+            entries: if layout == "stub" {
+                vec!["plugin.php".to_owned()]
+            } else {
+                Vec::new()
+            },
         },
         hooks: Hooks {
             reload: None,
@@ -240,8 +244,16 @@ async fn a_fatal_release_is_taken_back(layout: &str) {
     for sample in &closed.samples {
         match &sample.verdict {
             Verdict::Right(_) => {}
-            // PHP refuses the broken release as a whole, so nobody sees a part of it.
-            Verdict::Mixed(why) => panic!("mixed: {why}"),
+            // OPcache keeps no file that does not compile, so a request that stands before that file when the old
+            // release comes back goes on with the old one's. Nothing but a loader helps against that, and without it the
+            // request would have failed.
+            Verdict::Mixed(why) => {
+                let straddles = sample.sent <= back.done && sample.answered >= back.begun;
+                assert!(
+                    layout == "exchange" && straddles && why.contains(BROKEN),
+                    "mixed: {why}"
+                );
+            }
             Verdict::Failed(why) => {
                 let during = sample.answered >= broken.begun && sample.sent <= back.done + Duration::from_secs(1);
                 assert!(during, "failed while the shop was whole: {why}");
