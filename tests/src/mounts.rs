@@ -74,7 +74,7 @@ pub fn overlay(lower: &Path, upper: &Path, work: &Path, on: &Path) -> Result<()>
     mount(&["-t", "overlay", "-o", &options, "plugmend-test"], on)
 }
 
-/// Takes away what is mounted on `on`.
+/// Takes away what is mounted on `on`, also while somebody still looks at it.
 pub fn unmount(on: &Path) -> Result<()> {
-    npm::run(Command::new("umount").arg(on))
+    npm::run(Command::new("umount").arg("--lazy").arg(on))
 }

@@ -52,13 +52,26 @@ impl Place {
             backstage.folder("agent").unwrap()
         };
         let agent = backstage.agent(&home, &host).await.unwrap();
-        Self {
+        let place = Self {
             agent,
             _shop: shop,
             plugin,
             site,
             backstage,
-        }
+        };
+        place.until_said("the control plane answers", 1).await;
+        place
+    }
+
+    /// Waits until the agent's log has `words` in `times` lines.
+    async fn until_said(&self, words: &str, times: usize) {
+        let log = self.agent.log();
+        wait::until_async(words, Duration::from_secs(30), async || {
+            let text = fs::read_to_string(&log).unwrap_or_default();
+            Ok((text.lines().filter(|line| line.contains(words)).count() >= times).then_some(()))
+        })
+        .await
+        .unwrap_or_else(|e| panic!("{e:#}\n{}", self.backstage.logs(&self.agent)));
     }
 
     async fn update(&self) -> Ended {
@@ -145,27 +158,52 @@ fn run(body: impl Future<Output = ()>) {
     runtime.block_on(body);
 }
 
+/// Fills the disk to `left` bytes as soon as the new release is being laid out.
+fn fill_midway(site: &Path, left: u64) -> std::thread::JoinHandle<()> {
+    let site = site.to_owned();
+    std::thread::spawn(move || {
+        let begun = std::time::Instant::now();
+        let laid_out = || {
+            let names = fs::read_dir(site.join(".plugmend-shelf")).unwrap().flatten();
+            names
+                .map(|e| e.file_name())
+                .any(|name| name.to_string_lossy().ends_with(NEW))
+        };
+        while !laid_out() && begun.elapsed() < Duration::from_secs(30) {
+            std::thread::yield_now();
+        }
+        fill(&site, left);
+    })
+}
+
 #[test]
 #[ignore = "needs root: make test-host"]
 fn a_full_disk_costs_nothing_but_the_update() {
     mounts::privately("a_full_disk_costs_nothing_but_the_update", || {
         run(async {
             for layout in ["exchange", "symlink"] {
-                let place = Place::make(layout, "", |site| mounts::memory(site, 4_096).unwrap(), false).await;
-                // More and more room: the disk is full a little later each time, until it is enough.
+                let place = Place::make(layout, "", |site| mounts::memory(site, 65_536).unwrap(), false).await;
+                // More and more room, until it is enough: seen before anything is touched.
+                for megabytes in [0, 1, 8] {
+                    fill(&place.site, megabytes << 20);
+                    place.refused(&["space", "full"]).await;
+                    empty(&place.site);
+                }
+                // Somebody else fills the disk in the middle of it: a little later each time.
                 let mut refusals = 0;
-                for left in (0..400).step_by(40) {
-                    fill(&place.site, left * 1_024);
+                for kilobytes in [0, 16, 48, 96, 160] {
                     let before = tree(&place.plugin);
+                    let filler = fill_midway(&place.site, kilobytes << 10);
                     let ended = place.update().await;
+                    filler.join().unwrap();
                     empty(&place.site);
                     if ended.status == "completed" {
                         assert_eq!(shelf::version(&place.plugin).as_deref(), Some(NEW));
                         place.works("rollback", OLD).await;
-                        break;
+                        continue;
                     }
                     refusals += 1;
-                    assert_eq!(tree(&place.plugin), before, "{left} kB free");
+                    assert_eq!(tree(&place.plugin), before, "{kilobytes} kB free");
                     let said = ended.raw.to_string().to_lowercase();
                     assert!(said.contains("space") || said.contains("full"), "{said}");
                 }
@@ -180,10 +218,28 @@ fn a_full_disk_costs_nothing_but_the_update() {
 
 #[test]
 #[ignore = "needs root: make test-host"]
+fn an_agent_that_starts_on_a_full_disk_waits_for_room() {
+    mounts::privately("an_agent_that_starts_on_a_full_disk_waits_for_room", || {
+        run(async {
+            let mut place = Place::make("exchange", "", |site| mounts::memory(site, 65_536).unwrap(), false).await;
+            place.agent.stop().unwrap();
+            fill(&place.site, 0);
+            place.agent.launch().unwrap();
+            place.until_said("the control plane answers", 2).await;
+            place.refused(&["space", "full"]).await;
+            empty(&place.site);
+            place.works("update", NEW).await;
+        });
+    })
+    .unwrap();
+}
+
+#[test]
+#[ignore = "needs root: make test-host"]
 fn a_disk_full_for_the_agent_too_is_survived() {
     mounts::privately("a_disk_full_for_the_agent_too_is_survived", || {
         run(async {
-            let place = Place::make("exchange", "", |site| mounts::memory(site, 8_192).unwrap(), true).await;
+            let place = Place::make("exchange", "", |site| mounts::memory(site, 65_536).unwrap(), true).await;
             let before = tree(&place.plugin);
             let ops = place.backstage.control_plane.ops();
             for left in [0, 16, 64, 160] {
@@ -217,7 +273,7 @@ fn a_disk_full_for_the_agent_too_is_survived() {
 fn a_disk_without_inodes_costs_nothing_but_the_update() {
     mounts::privately("a_disk_without_inodes_costs_nothing_but_the_update", || {
         run(async {
-            let few = |site: &Path| mounts::few_inodes(site, 16_384, 60).unwrap();
+            let few = |site: &Path| mounts::few_inodes(site, 65_536, 60).unwrap();
             let place = Place::make("exchange", "", few, false).await;
             place.refused(&["inode", "space", "full"]).await;
         });
@@ -232,10 +288,17 @@ fn a_read_only_place_is_refused_and_works_when_it_is_writable_again() {
         "a_read_only_place_is_refused_and_works_when_it_is_writable_again",
         || {
             run(async {
-                let place = Place::make("exchange", "", |site| mounts::onto_itself(site).unwrap(), false).await;
+                let on_itself = |site: &Path| mounts::onto_itself(site).unwrap();
+                let mut place = Place::make("exchange", "", on_itself, false).await;
+                let before = tree(&place.plugin);
+                place.agent.stop().unwrap();
                 mounts::writable(&place.site, false).unwrap();
-                place.refused(&["read-only"]).await;
+                place.agent.launch().unwrap();
+                place.until_said("read-only", 1).await;
+                assert_eq!(tree(&place.plugin), before);
+                place.agent.stop().unwrap();
                 mounts::writable(&place.site, true).unwrap();
+                place.agent.launch().unwrap();
                 place.works("update", NEW).await;
             });
         },
@@ -245,23 +308,31 @@ fn a_read_only_place_is_refused_and_works_when_it_is_writable_again() {
 
 #[test]
 #[ignore = "needs root: make test-host"]
-fn a_plugin_that_is_a_mount_point_is_refused() {
-    mounts::privately("a_plugin_that_is_a_mount_point_is_refused", || {
+fn a_plugin_that_becomes_a_mount_point_is_left_alone() {
+    mounts::privately("a_plugin_that_becomes_a_mount_point_is_left_alone", || {
         run(async {
-            let place = Place::make("exchange", "", |_| {}, false).await;
+            let mut place = Place::make("exchange", "", |_| {}, false).await;
+            // While the agent runs.
             mounts::onto_itself(&place.plugin).unwrap();
-            place.refused(&["mount"]).await;
+            place.refused(&["mount", "busy"]).await;
             mounts::unmount(&place.plugin).unwrap();
             place.works("update", NEW).await;
             place.works("rollback", OLD).await;
 
-            // And one whose filesystem is another one altogether.
+            // Before it starts; and from another filesystem altogether.
+            place.agent.stop().unwrap();
             let elsewhere = place.backstage.folder("elsewhere").unwrap();
             mounts::memory(&elsewhere, 4_096).unwrap();
             shelf::write(&elsewhere, OLD).unwrap();
             mounts::bind(&elsewhere, &place.plugin).unwrap();
-            place.refused(&["mount", "filesystem"]).await;
+            place.agent.launch().unwrap();
+            place
+                .until_said("is a mount point, which can not change places", 1)
+                .await;
+            place.agent.stop().unwrap();
+            assert_eq!(shelf::version(&elsewhere).as_deref(), Some(OLD));
             mounts::unmount(&place.plugin).unwrap();
+            place.agent.launch().unwrap();
             place.works("update", NEW).await;
         });
     })
@@ -295,7 +366,7 @@ fn a_plugin_in_a_lower_layer_is_updated_or_left_alone() {
     fn layers(site: &Path) {
         let memory = site.with_file_name("layers");
         fs::create_dir(&memory).unwrap();
-        mounts::memory(&memory, 16_384).unwrap();
+        mounts::memory(&memory, 131_072).unwrap();
         let [lower, upper, work] = ["lower", "upper", "work"].map(|name| memory.join(name));
         for folder in [&lower, &upper, &work] {
             fs::create_dir(folder).unwrap();

@@ -151,6 +151,17 @@ fn no_space(words: &str) -> Failure {
 fn swap_failure(error: &crate::platform::layout::SwapError) -> Failure {
     match error {
         crate::platform::layout::SwapError::Fs(inner) if inner.is_no_space() => no_space(&chain(error)),
+        // rename(2) on overlayfs, for a folder that lies in a lower layer.
+        crate::platform::layout::SwapError::Fs(inner) if inner.source.kind() == std::io::ErrorKind::CrossesDevices => {
+            Failure::passing(
+                "swap_refused",
+                format!(
+                    "{}: the plugin lies in a lower layer of its filesystem (a container's image), whose folders can not \
+                     change places; keep it on a volume, or replace the folder by a copy of itself",
+                    chain(error)
+                ),
+            )
+        }
         _ => Failure::passing("swap_refused", chain(error)),
     }
 }

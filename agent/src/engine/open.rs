@@ -1,7 +1,10 @@
 //! Opening: what the host can do is tried, the locks are taken, the ledger is read or begun, and what an earlier life
 //! left half done is settled before anything else.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use thiserror::Error;
 
@@ -101,7 +104,13 @@ impl<T: Transport> Engine<T> {
         let known = file.read()?;
         let site = open_site(&options)?;
         let site_lock = lock::acquire(&site.work, "lock")?;
-        let capabilities = capability::probe(&site.work, &site.plugin_path())?;
+        let capabilities = match capability::probe(&site.work, &site.plugin_path()) {
+            // A full disk ends no agent: it was able to swap here before, and an order says that there is no room.
+            Err(e) if known.is_some() && e.source.kind() == ErrorKind::StorageFull => {
+                capability::assumed(&site.work, &site.plugin_path())?
+            }
+            other => other?,
+        };
         check(&options, &site, &capabilities, known.is_some())?;
         let ledger = match known {
             Some(ledger) => same_plugin(&options, &site, ledger)?,

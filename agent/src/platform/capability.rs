@@ -73,23 +73,35 @@ fn clear(trial: &Dir) -> Result<(), FsError> {
     Ok(())
 }
 
-fn probe_in(trial: &Dir, work: &Dir, plugin: &Path) -> Result<Capabilities, FsError> {
-    let (one, two) = (Path::new("one"), Path::new("two"));
-    trial.create_dirs(one, 0o700)?;
-    trial.create_dirs(two, 0o700)?;
-    let exchange = trial.exchange(one, trial, two).is_ok();
-    let symlink = trial.symlink(Path::new("one"), Path::new("link")).is_ok();
+/// What can be told without writing, and for the rest that the filesystem can do it: for a place where swaps were made
+/// before, and where nothing can be tried out now.
+///
+/// # Errors
+/// The system refused to look.
+pub fn assumed(work: &Dir, plugin: &Path) -> Result<Capabilities, FsError> {
     let here = work.identity()?;
     // The plugin may be a link (the symlink layout): its own mount does not matter then, only its folder's.
     let there = rustix::fs::statat(rustix::fs::CWD, plugin, AtFlags::SYMLINK_NOFOLLOW).at("look at", plugin)?;
     Ok(Capabilities {
-        exchange,
-        symlink,
-        reflink: reflinks(trial)?,
+        exchange: true,
+        symlink: true,
+        reflink: false,
         same_filesystem: here.st_dev == there.st_dev,
         mount_point: is_mount_point(plugin),
         read_only: is_read_only(work.path())?,
         plugin_writable: rustix::fs::access(plugin, rustix::fs::Access::WRITE_OK).is_ok(),
+    })
+}
+
+fn probe_in(trial: &Dir, work: &Dir, plugin: &Path) -> Result<Capabilities, FsError> {
+    let (one, two) = (Path::new("one"), Path::new("two"));
+    trial.create_dirs(one, 0o700)?;
+    trial.create_dirs(two, 0o700)?;
+    Ok(Capabilities {
+        exchange: trial.exchange(one, trial, two).is_ok(),
+        symlink: trial.symlink(Path::new("one"), Path::new("link")).is_ok(),
+        reflink: reflinks(trial)?,
+        ..assumed(work, plugin)?
     })
 }
 

@@ -35,17 +35,19 @@ impl Kept {
     /// # Errors
     /// When they can not be read.
     pub fn orders(&self) -> Result<Vec<Order>, StoreError> {
-        let mut orders = Vec::new();
-        for entry in self.db.scan_prefix([KIND]).take(MAX_ORDERS) {
-            let (key, value) = entry?;
-            match serde_json::from_slice(&value) {
-                Ok(order) => orders.push(order),
-                Err(_) => {
-                    self.db.remove(&key)?;
+        self.on(|db| {
+            let mut orders = Vec::new();
+            for entry in db.scan_prefix([KIND]).take(MAX_ORDERS) {
+                let (key, value) = entry?;
+                match serde_json::from_slice(&value) {
+                    Ok(order) => orders.push(order),
+                    Err(_) => {
+                        db.remove(&key)?;
+                    }
                 }
             }
-        }
-        Ok(orders)
+            Ok(orders)
+        })
     }
 
     /// The order has ended; its result is in the outbox.
@@ -53,7 +55,7 @@ impl Kept {
     /// # Errors
     /// When it can not be written.
     pub fn ended(&self, id: CommandId) -> Result<(), StoreError> {
-        self.db.remove(order_key(id))?;
+        self.on(|db| Ok(db.remove(order_key(id))?))?;
         self.flush()
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -42,7 +42,9 @@ pub enum StoreError {
 /// The store. All of it lives in one tree: each tree costs pages, and this runs beside shops on small hosts.
 #[derive(Debug)]
 pub struct Kept {
-    pub(super) db: sled::Db,
+    dir: PathBuf,
+    /// `None` after an input or output error: sled repeats its first one for ever, so it is opened anew.
+    db: Mutex<Option<sled::Db>>,
     pub(super) spool: Mutex<super::spool::Size>,
 }
 
@@ -62,47 +64,38 @@ impl Kept {
     /// # Errors
     /// When it is locked by another process for longer than a restart takes, or can not be made.
     pub fn open(dir: &Path) -> Result<Opened, StoreError> {
-        match Self::try_open(dir) {
-            Ok(kept) => Ok(Opened {
-                kept,
-                moved_aside: None,
-            }),
-            Err(
-                StoreError::Open(_, sled::Error::Corruption { .. }) | StoreError::Sled(sled::Error::Corruption { .. }),
-            ) => {
-                let aside = move_aside(dir)?;
-                let kept = Self::try_open(dir)?;
-                Ok(Opened {
-                    kept,
-                    moved_aside: Some(aside),
-                })
-            }
-            Err(error) => Err(error),
-        }
+        let (db, moved_aside) = open_or_renew(dir)?;
+        let spool = Mutex::new(super::spool::Size::measure(&db)?);
+        let kept = Self {
+            dir: dir.to_path_buf(),
+            db: Mutex::new(Some(db)),
+            spool,
+        };
+        Ok(Opened { kept, moved_aside })
     }
 
-    fn try_open(dir: &Path) -> Result<Self, StoreError> {
-        let config = sled::Config::new()
-            .path(dir)
-            .mode(sled::Mode::LowSpace)
-            .cache_capacity(100_000)
-            .segment_size(8192)
-            // Flushed by hand at each heartbeat: no thread that wakes twice a second.
-            .flush_every_ms(None);
-        let mut attempt = 1;
-        let db = loop {
-            match config.open() {
-                Ok(db) => break db,
-                Err(error) if is_lock(&error) && attempt < OPEN_ATTEMPTS => {
-                    attempt += 1;
-                    thread::sleep(OPEN_PAUSE);
-                }
-                Err(error) if is_lock(&error) => return Err(StoreError::Held(dir.to_path_buf())),
-                Err(error) => return Err(StoreError::Open(dir.to_path_buf(), error)),
+    /// Lets `act` read and write. After an input or output error (a full disk, say) the next call opens the store
+    /// anew: what had reached the disk is there again, and with room on the disk everything works as before.
+    ///
+    /// # Errors
+    /// Those of `act`, or that the store can not be opened again yet.
+    pub(super) fn on<T>(&self, act: impl FnOnce(&sled::Db) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let db = {
+            let mut slot = self.slot();
+            match &*slot {
+                Some(db) => db.clone(),
+                None => slot.insert(open_or_renew(&self.dir)?.0).clone(),
             }
         };
-        let spool = Mutex::new(super::spool::Size::measure(&db)?);
-        Ok(Self { db, spool })
+        let done = act(&db);
+        if matches!(&done, Err(StoreError::Sled(sled::Error::Io(_)))) {
+            *self.slot() = None;
+        }
+        done
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<sled::Db>> {
+        self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands everything written so far to the operating system.
@@ -110,12 +103,14 @@ impl Kept {
     /// # Errors
     /// When it can not be written.
     pub fn flush(&self) -> Result<(), StoreError> {
-        self.db.flush()?;
-        Ok(())
+        self.on(|db| {
+            db.flush()?;
+            Ok(())
+        })
     }
 
     pub(super) fn read_json<T: serde::de::DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
-        let Some(bytes) = self.db.get(key)? else {
+        let Some(bytes) = self.on(|db| Ok(db.get(key)?))? else {
             return Ok(None);
         };
         serde_json::from_slice(&bytes).map(Some).map_err(StoreError::Damaged)
@@ -123,8 +118,48 @@ impl Kept {
 
     pub(super) fn write_json(&self, key: &[u8], value: &impl serde::Serialize) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(value).map_err(StoreError::Damaged)?;
-        self.db.insert(key, bytes)?;
-        Ok(())
+        self.on(|db| {
+            db.insert(key, bytes)?;
+            Ok(())
+        })
+    }
+}
+
+/// Opens the database in `dir`; a damaged one is moved aside and made anew.
+fn open_or_renew(dir: &Path) -> Result<(sled::Db, Option<PathBuf>), StoreError> {
+    match try_open(dir) {
+        Ok(db) => Ok((db, None)),
+        Err(StoreError::Open(_, sled::Error::Corruption { .. }) | StoreError::Sled(sled::Error::Corruption { .. })) => {
+            let aside = move_aside(dir)?;
+            Ok((try_open(dir)?, Some(aside)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn try_open(dir: &Path) -> Result<sled::Db, StoreError> {
+    let config = sled::Config::new()
+        .path(dir)
+        .mode(sled::Mode::LowSpace)
+        .cache_capacity(100_000)
+        .segment_size(8192)
+        // Flushed by hand at each heartbeat: no thread that wakes twice a second.
+        .flush_every_ms(None);
+    let mut attempt = 1;
+    loop {
+        match config.open() {
+            Ok(db) => {
+                // Damage shows when entries are read.
+                super::spool::Size::measure(&db)?;
+                return Ok(db);
+            }
+            Err(error) if is_lock(&error) && attempt < OPEN_ATTEMPTS => {
+                attempt += 1;
+                thread::sleep(OPEN_PAUSE);
+            }
+            Err(error) if is_lock(&error) => return Err(StoreError::Held(dir.to_path_buf())),
+            Err(error) => return Err(StoreError::Open(dir.to_path_buf(), error)),
+        }
     }
 }
 

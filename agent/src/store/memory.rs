@@ -23,14 +23,16 @@ impl Kept {
     /// # Errors
     /// When they can not be read.
     pub fn rolling(&self, now: Timestamp) -> Result<Rolling, StoreError> {
-        let mut buckets = Vec::new();
-        for entry in self.db.scan_prefix([BUCKET]).take(MAX_BUCKETS) {
-            let (key, value) = entry?;
-            if let (Some(index), Ok(bucket)) = (index_of(&key), serde_json::from_slice::<Bucket>(&value)) {
-                buckets.push((index, bucket));
+        self.on(|db| {
+            let mut buckets = Vec::new();
+            for entry in db.scan_prefix([BUCKET]).take(MAX_BUCKETS) {
+                let (key, value) = entry?;
+                if let (Some(index), Ok(bucket)) = (index_of(&key), serde_json::from_slice::<Bucket>(&value)) {
+                    buckets.push((index, bucket));
+                }
             }
-        }
-        Ok(Rolling::restore(buckets, now))
+            Ok(Rolling::restore(buckets, now))
+        })
     }
 
     /// Adds a closed window to the last 24 hours, here and in `rolling`.
@@ -41,10 +43,12 @@ impl Kept {
         let (index, bucket) = rolling.add(window, now);
         self.write_json(&bucket_key(index), &bucket)?;
         let day_and_a_bit = 290;
-        for entry in self.db.range(bucket_key(i64::MIN)..bucket_key(index - day_and_a_bit)) {
-            self.db.remove(entry?.0)?;
-        }
-        Ok(())
+        self.on(|db| {
+            for entry in db.range(bucket_key(i64::MIN)..bucket_key(index - day_and_a_bit)) {
+                db.remove(entry?.0)?;
+            }
+            Ok(())
+        })
     }
 
     /// What the plugin last said it runs on.
@@ -119,7 +123,7 @@ mod tests {
                 window.errors = 1;
                 kept.remember(&mut rolling, &window, now).unwrap();
             }
-            assert!(kept.db.scan_prefix([BUCKET]).count() < 300);
+            assert!(kept.on(|db| Ok(db.scan_prefix([BUCKET]).count())).unwrap() < 300);
         }
         let kept = Kept::open(dir.path()).unwrap().kept;
         let errors = kept.rolling(now).unwrap().errors_last_24h(now);

@@ -52,10 +52,13 @@ impl Kept {
     /// When it can not be written.
     pub fn answer(&self, id: CommandId, answer: &Answer) -> Result<(), StoreError> {
         self.write_json(&result_key(id), answer)?;
-        let too_many = self.db.scan_prefix([KIND]).count().saturating_sub(MAX_RESULTS);
-        for entry in self.db.scan_prefix([KIND]).take(too_many) {
-            self.db.remove(entry?.0)?;
-        }
+        self.on(|db| {
+            let too_many = db.scan_prefix([KIND]).count().saturating_sub(MAX_RESULTS);
+            for entry in db.scan_prefix([KIND]).take(too_many) {
+                db.remove(entry?.0)?;
+            }
+            Ok(())
+        })?;
         self.flush()
     }
 
@@ -64,17 +67,19 @@ impl Kept {
     /// # Errors
     /// When they can not be read.
     pub fn unanswered(&self) -> Result<Vec<(CommandId, Answer)>, StoreError> {
-        let mut waiting = Vec::new();
-        for entry in self.db.scan_prefix([KIND]) {
-            let (key, value) = entry?;
-            match (id_of(&key), serde_json::from_slice(&value)) {
-                (Some(id), Ok(answer)) => waiting.push((id, answer)),
-                _ => {
-                    self.db.remove(&key)?;
+        self.on(|db| {
+            let mut waiting = Vec::new();
+            for entry in db.scan_prefix([KIND]) {
+                let (key, value) = entry?;
+                match (id_of(&key), serde_json::from_slice(&value)) {
+                    (Some(id), Ok(answer)) => waiting.push((id, answer)),
+                    _ => {
+                        db.remove(&key)?;
+                    }
                 }
             }
-        }
-        Ok(waiting)
+            Ok(waiting)
+        })
     }
 
     /// The control plane has this result, or will not have it. A newer one to the same order stays.
@@ -83,7 +88,7 @@ impl Kept {
     /// When it can not be written.
     pub fn answered(&self, id: CommandId, answer: &Answer) -> Result<(), StoreError> {
         if self.read_json::<Answer>(&result_key(id))?.as_ref() == Some(answer) {
-            self.db.remove(result_key(id))?;
+            self.on(|db| Ok(db.remove(result_key(id))?))?;
         }
         Ok(())
     }

@@ -53,7 +53,7 @@ impl Kept {
     fn spool_within(&self, window: &Window, now: Timestamp, max_bytes: u64) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(window).map_err(StoreError::Damaged)?;
         let length = bytes.len() as u64;
-        let replaced = self.db.insert(window_key(window.seq), bytes)?;
+        let replaced = self.on(|db| Ok(db.insert(window_key(window.seq), bytes)?))?;
         let mut size = self.size();
         if let Some(old) = replaced {
             size.less(old.len());
@@ -64,18 +64,21 @@ impl Kept {
     }
 
     fn drop_oldest(&self, size: &mut Size, now: Timestamp, max_bytes: u64) -> Result<(), StoreError> {
-        let mut dropped = 0;
-        for entry in self.db.scan_prefix([KIND]) {
-            let (key, value) = entry?;
-            let too_old =
-                serde_json::from_slice::<Window>(&value).map_or(true, |window| now.duration_since(window.to) > MAX_AGE);
-            if size.bytes <= max_bytes && !too_old {
-                break;
+        let dropped = self.on(|db| {
+            let mut dropped = 0;
+            for entry in db.scan_prefix([KIND]) {
+                let (key, value) = entry?;
+                let read = serde_json::from_slice::<Window>(&value);
+                let too_old = read.map_or(true, |window| now.duration_since(window.to) > MAX_AGE);
+                if size.bytes <= max_bytes && !too_old {
+                    break;
+                }
+                db.remove(&key)?;
+                size.less(value.len());
+                dropped += 1;
             }
-            self.db.remove(&key)?;
-            size.less(value.len());
-            dropped += 1;
-        }
+            Ok(dropped)
+        })?;
         self.count_dropped(dropped)
     }
 
@@ -92,24 +95,26 @@ impl Kept {
     /// # Errors
     /// When they can not be read.
     pub fn oldest(&self, max: usize, max_bytes: usize) -> Result<Vec<Window>, StoreError> {
-        let mut windows = Vec::new();
-        let mut bytes = 0;
-        for entry in self.db.scan_prefix([KIND]).take(max) {
-            let (key, value) = entry?;
-            bytes += value.len();
-            if bytes > max_bytes && !windows.is_empty() {
-                break;
+        self.on(|db| {
+            let mut windows = Vec::new();
+            let mut bytes = 0;
+            for entry in db.scan_prefix([KIND]).take(max) {
+                let (key, value) = entry?;
+                bytes += value.len();
+                if bytes > max_bytes && !windows.is_empty() {
+                    break;
+                }
+                if let Ok(window) = serde_json::from_slice(&value) {
+                    windows.push(window);
+                } else {
+                    // A damaged entry must not stand in the way of those behind it.
+                    db.remove(&key)?;
+                    self.size().less(value.len());
+                    self.count_dropped(1)?;
+                }
             }
-            if let Ok(window) = serde_json::from_slice(&value) {
-                windows.push(window);
-            } else {
-                // A damaged entry must not stand in the way of those behind it.
-                self.db.remove(&key)?;
-                self.size().less(value.len());
-                self.count_dropped(1)?;
-            }
-        }
-        Ok(windows)
+            Ok(windows)
+        })
     }
 
     /// Forgets windows up to and with `seq`: the control plane has them.
@@ -131,14 +136,16 @@ impl Kept {
 
     fn forget_up_to(&self, seq: u64) -> Result<u64, StoreError> {
         let mut size = self.size();
-        let mut forgotten = 0;
-        for entry in self.db.range(window_key(0)..=window_key(seq)) {
-            let (key, value) = entry?;
-            self.db.remove(&key)?;
-            size.less(value.len());
-            forgotten += 1;
-        }
-        Ok(forgotten)
+        self.on(|db| {
+            let mut forgotten = 0;
+            for entry in db.range(window_key(0)..=window_key(seq)) {
+                let (key, value) = entry?;
+                db.remove(&key)?;
+                size.less(value.len());
+                forgotten += 1;
+            }
+            Ok(forgotten)
+        })
     }
 
     /// What is in the spool now.
@@ -155,7 +162,7 @@ impl Kept {
     }
 
     pub(super) fn newest_spooled(&self) -> Result<Option<u64>, StoreError> {
-        let last = self.db.scan_prefix([KIND]).next_back().transpose()?;
+        let last = self.on(|db| Ok(db.scan_prefix([KIND]).next_back().transpose()?))?;
         Ok(last.and_then(|(key, _)| key.get(1..)?.try_into().ok().map(u64::from_be_bytes)))
     }
 
@@ -232,7 +239,7 @@ mod tests {
     #[test]
     fn a_damaged_window_does_not_stand_in_the_way() {
         let (_dir, kept) = opened();
-        kept.db.insert(window_key(1), b"{").unwrap();
+        kept.on(|db| Ok(db.insert(window_key(1), b"{")?)).unwrap();
         kept.spool.lock().unwrap().windows += 1;
         kept.spool(&window(2, NOW), at(NOW)).unwrap();
         assert_eq!(kept.oldest(10, usize::MAX).unwrap().len(), 1);

@@ -90,10 +90,12 @@ impl Backstage {
         AgentHost::start(home, host, &self.control_plane, &self.releases).await
     }
 
-    /// Gives an order (`update` or `rollback`) and waits for its end.
+    /// Gives an order (`update` or `rollback`) that is tried once, and waits for its end.
     pub async fn order(&self, agent: &AgentHost, kind: &str, version: &str) -> Result<Ended> {
         let ops = self.control_plane.ops();
-        let order = json!({"type": kind, "product": self.releases.product(), "version": version, "reason": "a test"});
+        let order = json!({
+            "type": kind, "product": self.releases.product(), "version": version, "reason": "a test", "max_retries": 0,
+        });
         let id = ops.order(agent.plugin_id(), &order).await?;
         let ended = ops.ended(&id, super::LIMIT).await;
         Ended::read(ended.with_context(|| self.logs(agent))?)
