@@ -10,7 +10,7 @@ use std::{fs, sync::Arc, time::Duration};
 use engine_support::{Host, ORDERS, Releases, SETTINGS, at_once, command, files, manifest, perform, runtime, zero};
 use plugmend_agent::{
     domain::installed::LayoutKind,
-    engine::{Ended, NoProgress},
+    engine::{Ended, NoProgress, OpenError},
 };
 use plugmend_shared::{
     bundle::manifest::{SmokeTest, Undo},
@@ -356,4 +356,27 @@ fn a_bad_byte_in_a_pack_is_refused_before_activation() {
     assert!(error.starts_with("bad_pack"), "{error}");
     assert_eq!(host.visible(), zero());
     assert!(host.plugin().join(ORDERS).exists());
+}
+
+#[test]
+fn a_place_that_can_not_be_served_is_refused_with_a_reason() {
+    let Shop { _top, host } = shop(LayoutKind::Exchange);
+    let first = host.open().unwrap();
+    let second = host.open().err().unwrap();
+    assert!(matches!(second, OpenError::Lock(_)), "{second:?}");
+    drop(first);
+    let elsewhere = host.top.join("plugins/elsewhere");
+    fs::rename(host.plugin(), &elsewhere).unwrap();
+    assert!(matches!(host.open().err().unwrap(), OpenError::Place(_)));
+    std::os::unix::fs::symlink("elsewhere", host.plugin()).unwrap();
+    assert!(matches!(host.open().err().unwrap(), OpenError::Swap(_)));
+    fs::remove_file(host.plugin()).unwrap();
+    fs::rename(elsewhere, host.plugin()).unwrap();
+    let ledger = host.top.join("state/ledger");
+    let bytes = fs::read(&ledger).unwrap();
+    fs::write(&ledger, &bytes[..bytes.len() - 1]).unwrap();
+    assert!(matches!(host.open().err().unwrap(), OpenError::Ledger(_)));
+    fs::write(&ledger, bytes).unwrap();
+    assert!(host.open().is_ok());
+    assert_eq!(host.visible(), zero());
 }
