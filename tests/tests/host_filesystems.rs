@@ -5,7 +5,6 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -13,7 +12,7 @@ use std::{
 
 use plugmend_tests::{
     mounts,
-    shop::shelf::{self, Shelf},
+    shop::shelf::{self, Shelf, contents},
     system::{AgentHost, Backstage, Ended, Hooks, Host, Plugin, Probe, Terms},
     wait,
 };
@@ -80,7 +79,7 @@ impl Place {
 
     /// An update that ends with an error in which one of `words` says why, and that changed nothing.
     async fn refused(&self, words: &[&str]) -> String {
-        let before = tree(&self.plugin);
+        let before = contents(&self.plugin).unwrap();
         let ended = self.update().await;
         assert_eq!(ended.status, "failed", "{}", ended.raw);
         let said = ended.raw.to_string().to_lowercase();
@@ -88,7 +87,11 @@ impl Place {
             words.iter().any(|word| said.contains(word)),
             "{words:?} is not in {said}"
         );
-        assert_eq!(tree(&self.plugin), before, "a refused update changed the plugin");
+        assert_eq!(
+            contents(&self.plugin).unwrap(),
+            before,
+            "a refused update changed the plugin"
+        );
         said
     }
 
@@ -116,24 +119,6 @@ fn host(plugin: &Path, layout: &str, shop: &Shelf) -> Host {
         }],
         udp: None,
     }
-}
-
-/// Every file below `folder` with its content.
-fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(at) = open.pop() {
-        for entry in fs::read_dir(&at).unwrap() {
-            let entry = entry.unwrap();
-            if entry.file_type().unwrap().is_dir() {
-                open.push(entry.path());
-            } else if entry.file_type().unwrap().is_file() {
-                let name = entry.path().strip_prefix(folder).unwrap().to_owned();
-                found.insert(name, fs::read(entry.path()).unwrap());
-            }
-        }
-    }
-    found
 }
 
 /// Fills the filesystem at `site` until about `left` bytes are free.
@@ -192,7 +177,7 @@ fn a_full_disk_costs_nothing_but_the_update() {
                 // Somebody else fills the disk in the middle of it: a little later each time.
                 let mut refusals = 0;
                 for kilobytes in [0, 16, 48, 96, 160] {
-                    let before = tree(&place.plugin);
+                    let before = contents(&place.plugin).unwrap();
                     let filler = fill_midway(&place.site, kilobytes << 10);
                     let ended = place.update().await;
                     filler.join().unwrap();
@@ -203,7 +188,7 @@ fn a_full_disk_costs_nothing_but_the_update() {
                         continue;
                     }
                     refusals += 1;
-                    assert_eq!(tree(&place.plugin), before, "{kilobytes} kB free");
+                    assert_eq!(contents(&place.plugin).unwrap(), before, "{kilobytes} kB free");
                     let said = ended.raw.to_string().to_lowercase();
                     assert!(said.contains("space") || said.contains("full"), "{said}");
                 }
@@ -240,7 +225,7 @@ fn a_disk_full_for_the_agent_too_is_survived() {
     mounts::privately("a_disk_full_for_the_agent_too_is_survived", || {
         run(async {
             let place = Place::make("exchange", "", |site| mounts::memory(site, 65_536).unwrap(), true).await;
-            let before = tree(&place.plugin);
+            let before = contents(&place.plugin).unwrap();
             let ops = place.backstage.control_plane.ops();
             for left in [0, 16, 64, 160] {
                 fill(&place.site, left * 1_024);
@@ -250,7 +235,7 @@ fn a_disk_full_for_the_agent_too_is_survived() {
                 // It may end now, or wait in the agent or here until there is room again.
                 let soon = ops.ended(&id, Duration::from_secs(5)).await;
                 if soon.is_err() {
-                    assert_eq!(tree(&place.plugin), before, "{left} kB free");
+                    assert_eq!(contents(&place.plugin).unwrap(), before, "{left} kB free");
                 }
                 empty(&place.site);
                 let ended = ops.ended(&id, Duration::from_mins(2)).await;
@@ -260,7 +245,7 @@ fn a_disk_full_for_the_agent_too_is_survived() {
                 if ended.status == "completed" {
                     place.works("rollback", OLD).await;
                 }
-                assert_eq!(tree(&place.plugin), before, "{left} kB free");
+                assert_eq!(contents(&place.plugin).unwrap(), before, "{left} kB free");
             }
             place.works("update", NEW).await;
         });
@@ -290,12 +275,12 @@ fn a_read_only_place_is_refused_and_works_when_it_is_writable_again() {
             run(async {
                 let on_itself = |site: &Path| mounts::onto_itself(site).unwrap();
                 let mut place = Place::make("exchange", "", on_itself, false).await;
-                let before = tree(&place.plugin);
+                let before = contents(&place.plugin).unwrap();
                 place.agent.stop().unwrap();
                 mounts::writable(&place.site, false).unwrap();
                 place.agent.launch().unwrap();
                 place.until_said("read-only", 1).await;
-                assert_eq!(tree(&place.plugin), before);
+                assert_eq!(contents(&place.plugin).unwrap(), before);
                 place.agent.stop().unwrap();
                 mounts::writable(&place.site, true).unwrap();
                 place.agent.launch().unwrap();
@@ -378,7 +363,7 @@ fn a_plugin_in_a_lower_layer_is_updated_or_left_alone() {
         run(async {
             for layout in ["exchange", "symlink"] {
                 let place = Place::make(layout, "", layers, false).await;
-                let before = tree(&place.plugin);
+                let before = contents(&place.plugin).unwrap();
                 let ended = place.update().await;
                 println!("{layout} over a lower layer: {}", ended.raw);
                 if ended.status == "completed" {
@@ -388,7 +373,7 @@ fn a_plugin_in_a_lower_layer_is_updated_or_left_alone() {
                     let said = ended.raw.to_string().to_lowercase();
                     assert!(said.contains("layer") || said.contains("exchange"), "{said}");
                 }
-                assert_eq!(tree(&place.plugin), before);
+                assert_eq!(contents(&place.plugin).unwrap(), before);
                 let status = wait::until_async("the agent's status", Duration::from_secs(10), async || {
                     Ok(place.agent.cli(&["status"]).ok())
                 })

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test helper: a panic is the report")]
 
+mod disk;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -48,6 +50,7 @@ use ring::rand::SystemRandom;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::disk::{read, write};
 use crate::fixture::{self, PRODUCT, Repo};
 
 /// Files of a tree, by path.
@@ -377,36 +380,6 @@ pub fn runtime() -> tokio::runtime::Runtime {
 /// Performs one order to its end.
 pub fn perform(engine: &mut Engine<Folder>, command: &Command) -> Ended {
     runtime().block_on(engine.perform(command, Duration::ZERO, &NoProgress))
-}
-
-pub fn write(folder: &Path, files: &Files) {
-    for (path, bytes) in files {
-        let to = folder.join(path);
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::write(to, bytes).unwrap();
-    }
-}
-
-/// Every file of a folder but the plugin's own data and the agent's, byte for byte.
-pub fn read(folder: &Path) -> Files {
-    let mut found = Files::new();
-    let mut waiting = vec![PathBuf::new()];
-    while let Some(at) = waiting.pop() {
-        for entry in fs::read_dir(folder.join(&at)).unwrap() {
-            let entry = entry.unwrap();
-            let path = at.join(entry.file_name());
-            let text = path.to_str().unwrap().to_owned();
-            if PRESERVED.contains(&text.as_str()) {
-                continue;
-            }
-            if entry.file_type().unwrap().is_dir() {
-                waiting.push(path);
-            } else {
-                found.insert(text, fs::read(entry.path()).unwrap());
-            }
-        }
-    }
-    found
 }
 
 pub fn start_of_time() -> Timestamp {

@@ -2,6 +2,7 @@
 //! Needs nothing but this test program, so whole-system tests run everywhere.
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -42,6 +43,23 @@ pub fn version(plugin: &Path) -> Option<String> {
     let root = plugin.canonicalize().ok()?;
     let whole = fs::read_to_string(root.join("VERSION")).ok()?;
     Some(whole.trim().to_owned())
+}
+
+/// Every file below `folder`, by its path from there, with its content.
+pub fn contents(folder: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(at) = open.pop() {
+        for entry in fs::read_dir(&at)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                open.push(entry.path());
+            } else if entry.file_type()?.is_file() {
+                found.insert(entry.path().strip_prefix(folder)?.to_owned(), fs::read(entry.path())?);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// A running shop.
