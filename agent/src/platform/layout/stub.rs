@@ -21,6 +21,8 @@ const NEXT: &str = ".plugmend-next";
 const VERSIONS: &str = "versions";
 /// The folder with the loader while it is being made.
 const MAKING: &str = "stub";
+/// The link that takes that folder's place, before it does.
+const BACK: &str = "stub-link";
 const MAX_ENTRY_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The layout, at one place.
@@ -73,10 +75,15 @@ impl Stub<'_> {
             making.open_dir(Path::new(VERSIONS))?.sync()?;
             site.parent.sync()?;
         }
+        let back = Path::new(BACK);
+        site.work.remove_file(back)?;
+        site.work.symlink(&Path::new("..").join(&site.name), back)?;
         site.work.exchange(place, &site.parent, site.plugin())?;
+        // PHP may have met the plugin half way and remembers that path, in OPcache and in each worker's realpath cache:
+        // it leads here from now on, or what such a worker writes beside its code is lost.
+        site.work.rename(back, &site.work, place)?;
         crash_point!("layout.stub.after_adoption");
         site.parent.sync()?;
-        site.work.remove_file(place)?;
         Ok(site.work.sync()?)
     }
 

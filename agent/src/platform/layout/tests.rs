@@ -148,6 +148,7 @@ fn an_adoption_that_stopped_half_way_is_finished() {
     stub.prepare(&zero, &new).unwrap();
     // What lies there between the two exchanges: the path leads to the loader's folder by a link.
     let place = shop.site.work.path().join("stub");
+    fs::remove_file(&place).unwrap();
     fs::rename(&shop.plugin, &place).unwrap();
     std::os::unix::fs::symlink(".plugmend-pay/stub", &shop.plugin).unwrap();
     assert_eq!(runs(stub.as_ref()), "old");
@@ -159,6 +160,8 @@ fn an_adoption_that_stopped_half_way_is_finished() {
             .unwrap()
             .contains(".plugmend-current")
     );
+    // Who remembers the path from half way still finds the plugin there.
+    assert!(place.join(".plugmend-current").exists());
 }
 
 #[test]
