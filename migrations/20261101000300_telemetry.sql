@@ -23,7 +23,9 @@ CREATE INDEX plugin_telemetry_received ON plugin_telemetry USING brin (received_
 
 -- Makes the partitions of the days `first` to `last`; those that exist are left alone. Concurrent calls wait for each
 -- other.
-CREATE FUNCTION ensure_telemetry_partitions(first date, last date) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION ensure_telemetry_partitions(first date, last date) RETURNS integer LANGUAGE plpgsql
+-- Behind a long reader (a backup) it gives up, so that no heartbeat has to wait behind it; the job tries again.
+SET lock_timeout = '500ms' AS $$
 DECLARE
   day date;
   made integer := 0;
@@ -45,7 +47,9 @@ BEGIN
 END $$;
 
 -- Drops the partitions of the days before `oldest`, at most `at_most` of them.
-CREATE FUNCTION drop_telemetry_partitions(oldest date, at_most integer) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION drop_telemetry_partitions(oldest date, at_most integer) RETURNS integer LANGUAGE plpgsql
+-- Behind a long reader (a backup) it gives up, so that no heartbeat has to wait behind it; the job tries again.
+SET lock_timeout = '500ms' AS $$
 DECLARE
   found record;
   dropped integer := 0;

@@ -140,9 +140,15 @@ BEGIN
     UPDATE plugin_agent_commands
     SET status = 'failed', error_message = 'cancelled: the attempt was cancelled before the order was sent',
         completed_at = now(), next_retry_at = NULL
-    WHERE attempt_id = NEW.id AND status = 'pending' AND command_type <> 'rollback';
-    UPDATE plugin_agent_commands SET max_retries = retry_count
-    WHERE attempt_id = NEW.id AND status IN ('sent', 'acknowledged', 'executing') AND command_type <> 'rollback';
+    WHERE attempt_id = NEW.id AND status = 'pending' AND generation IS NULL AND command_type <> 'rollback';
+    -- One that waits for another try has been sent before, and may be running all the same.
+    UPDATE plugin_agent_commands
+    SET max_retries = retry_count,
+        status = CASE WHEN status = 'pending' THEN 'timeout' ELSE status END,
+        completed_at = CASE WHEN status = 'pending' THEN now() ELSE completed_at END,
+        next_retry_at = NULL
+    WHERE attempt_id = NEW.id AND status IN ('pending', 'sent', 'acknowledged', 'executing')
+      AND command_type <> 'rollback';
     on_its_way := FOUND;
   ELSE
     on_its_way := true;
@@ -156,7 +162,11 @@ BEGIN
       (merchant_plugin_id, command_type, command_payload, attempt_id, created_by, expires_at)
     SELECT NEW.merchant_plugin_id, 'rollback',
            jsonb_strip_nulls(jsonb_build_object(
-             'product', plugin.product, 'version', NEW.from_version, 'attempt_id', NEW.id,
+             'product', plugin.product, 'attempt_id', NEW.id,
+             -- What is no version means "the one before": an order has a version that can be read, or none.
+             'version', CASE WHEN NEW.from_version
+               ~ '^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$'
+               THEN NEW.from_version END,
              'reason', coalesce(NEW.rollback_reason, 'the attempt was ' || NEW.status))),
            NEW.id, 'system', now() + interval '24 hours'
     FROM merchant_plugins plugin WHERE plugin.id = NEW.merchant_plugin_id;

@@ -104,7 +104,7 @@ fn plugin(plugin: file::Plugin) -> Result<Plugin, ConfigError> {
         layout,
         version: version.map_err(|error| wrong("plugin.version", error))?,
         entries: relative("plugin.entries", &plugin.entries)?,
-        preserve: relative("plugin.preserve", &plugin.preserve)?,
+        preserve: apart("plugin.preserve", relative("plugin.preserve", &plugin.preserve)?)?,
     })
 }
 
@@ -115,6 +115,18 @@ fn folders(key: &'static str, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, Confi
 fn relative(key: &'static str, paths: &[String]) -> Result<Vec<RelPath>, ConfigError> {
     let paths: Result<_, _> = paths.iter().map(|path| RelPath::new(path)).collect();
     paths.map_err(|error| wrong(key, error))
+}
+
+/// Paths none of which lies within another.
+fn apart(key: &'static str, paths: Vec<RelPath>) -> Result<Vec<RelPath>, ConfigError> {
+    let nested = |(at, path): (usize, &RelPath)| {
+        let others = paths.iter().enumerate().filter(|(other, _)| *other != at);
+        others.map(|(_, other)| other).any(|other| path.is_within(other))
+    };
+    if paths.iter().enumerate().any(nested) {
+        return invalid(key, "names a path within another, or twice");
+    }
+    Ok(paths)
 }
 
 fn telemetry(telemetry: file::Telemetry) -> Result<Telemetry, ConfigError> {

@@ -4,6 +4,7 @@ pub mod change;
 pub mod gate;
 pub mod installed;
 pub mod machine;
+pub mod preserved;
 pub mod quarantine;
 pub mod renewal;
 pub mod schedule;

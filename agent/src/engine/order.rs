@@ -15,7 +15,7 @@ use crate::{
         installed::Tree,
         settings,
     },
-    upstream::repo::Transport,
+    upstream::repo::{Freshness, Transport},
 };
 
 impl<T: Transport> Engine<T> {
@@ -124,8 +124,13 @@ impl<T: Transport> Engine<T> {
         force: bool,
         sink: &dyn ProgressSink,
     ) -> Result<Ended, Failure> {
-        let fresh = self.refresh(direction(ChangeKind::Rollback)).await;
         let kind = ChangeKind::Rollback;
+        let installed = &self.ledger.installed;
+        if self.payload.release_digest.is_none() && self.payload.version.as_ref() == Some(&installed.version) {
+            let words = format!("{} is installed already", installed.version);
+            return Ok(Ended::Ack(answer::outcome(OutcomeStatus::Unchanged, installed, words)));
+        }
+        let fresh = self.refresh(direction(kind)).await;
         let waiting = self.waiting_tree()?;
         let (version, digest) = match &waiting {
             // Release zero is nobody's release; the minimum version binds it all the same.
@@ -140,8 +145,12 @@ impl<T: Transport> Engine<T> {
                 let (version, digest) = self.signed_release(kind)?;
                 (version, Some(digest))
             }
+            // Signatures of some time ago are enough to keep what ran here, not to fetch anything.
             None => {
-                fresh?;
+                if fresh? != Freshness::Current {
+                    let words = "a release that is not kept on this host needs current signatures; it is tried again";
+                    return Err(Failure::passing("unreachable", words));
+                }
                 let (version, digest) = self.signed_release(kind)?;
                 (version, Some(digest))
             }
@@ -153,6 +162,14 @@ impl<T: Transport> Engine<T> {
                 &self.ledger.installed,
                 words,
             )));
+        }
+        // Going back asks for less than going forward, so it must not lead forward.
+        if command.is_some() && version > self.ledger.installed.version {
+            let words = format!(
+                "{version} is newer than {}: send an update",
+                self.ledger.installed.version
+            );
+            return Err(Failure::lasting("not_back", words));
         }
         if !force {
             self.judge_way_back()?;
@@ -248,7 +265,8 @@ impl<T: Transport> Engine<T> {
                 "the settings are so already",
             )));
         }
-        if !self.ledger.preserved.contains(&spec.file) {
+        // A file within a preserved folder is preserved with it.
+        if !self.ledger.preserved.iter().any(|path| spec.file.is_within(path)) {
             self.ledger.preserved.push(spec.file);
         }
         let mut whole = self.change(
@@ -310,7 +328,7 @@ impl<T: Transport> Engine<T> {
             digest,
             waiting,
             needs_snapshot: false,
-            health: self.payload.health.unwrap_or_default(),
+            health: self.payload.health.unwrap_or_default().clamped(),
             accepted_at: self.clock.now(),
             settings: None,
         }

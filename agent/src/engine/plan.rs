@@ -10,7 +10,7 @@ use crate::{
     domain::{
         change::{Change, ChangeKind, Failure},
         gate::{self, Direction, Host},
-        quarantine,
+        preserved, quarantine,
     },
     platform::capability,
     upstream::repo::{Freshness, Transport},
@@ -67,13 +67,12 @@ impl<T: Transport> Engine<T> {
                 self.clock.now(),
             )?;
         }
+        let new_data = preserved::additions(&self.ledger.preserved, manifest)?;
         if let Some(open) = &mut self.ledger.transaction {
             open.change.needs_snapshot = direction == Direction::Forward && manifest.undo == Undo::NeedsSnapshot;
         }
-        for path in manifest.preserved() {
-            if !self.ledger.preserved.contains(path) {
-                self.ledger.preserved.push(path.clone());
-            }
+        for path in new_data {
+            self.ledger.preserved.push(path);
         }
         Ok(())
     }

@@ -71,7 +71,9 @@ impl<T> Engine<T> {
             return Err(Failure::lasting("no_settings", "the order names no setting"));
         };
         let active = self.layout().active().map_err(|e| swap_failure(&e))?;
-        let absorbed = self.site.absorb(&active.dir, &wanted.file);
+        // Within a preserved folder the file is safe with it.
+        let folder = self.ledger.preserved.iter().find(|path| wanted.file.is_within(path));
+        let absorbed = self.site.absorb(&active.dir, folder.unwrap_or(&wanted.file));
         absorbed.map_err(|e| Failure::passing("data_not_safe", chain(&e)))?;
         if let Some(bytes) = self.settings_bytes(&wanted.file)? {
             let kept = durable::write_atomic(&self.state, Path::new("settings.before"), &bytes, 0o600);

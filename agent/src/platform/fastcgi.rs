@@ -9,7 +9,7 @@ use std::{
     net::TcpStream,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use thiserror::Error;
@@ -158,7 +158,11 @@ fn record(kind: u8, content: &[u8]) -> Vec<u8> {
 
 fn read_answer(wire: &mut dyn Wire) -> io::Result<String> {
     let (mut answer, mut complaint) = (Vec::new(), Vec::new());
+    let (mut read, deadline) = (0, Instant::now() + LIMIT);
     loop {
+        if Instant::now() >= deadline {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         let mut head = [0; 8];
         wire.read_exact(&mut head)?;
         let [_, kind, _, _, high, low, padding, _] = head;
@@ -172,7 +176,8 @@ fn read_answer(wire: &mut dyn Wire) -> io::Result<String> {
             END_REQUEST => break,
             _ => {}
         }
-        if answer.len() + complaint.len() > MAX_ANSWER {
+        read += head.len() + length;
+        if read > MAX_ANSWER {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
     }

@@ -3,7 +3,7 @@
 use std::{
     io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpStream, ToSocketAddrs as _},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::exec::{self, Program};
@@ -143,9 +143,25 @@ fn get(authority: &str, path: &str, host: &str, nonce: u64) -> io::Result<(u16, 
          Cache-Control: no-cache, no-store\r\nPragma: no-cache\r\nAccept-Encoding: identity\r\nConnection: close\r\n\r\n"
     );
     socket.write_all(question.as_bytes())?;
-    let mut bytes = Vec::new();
-    socket.take(MAX_ANSWER).read_to_end(&mut bytes)?;
+    let bytes = read_all(&mut socket, Instant::now() + LIMIT)?;
     parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
+}
+
+/// Reads to the end, or to [`MAX_ANSWER`], within one time limit: an answer that drips may not hold up a trial.
+fn read_all(socket: &mut TcpStream, deadline: Instant) -> io::Result<Vec<u8>> {
+    let (mut bytes, mut chunk) = (Vec::new(), [0; 8192]);
+    while (bytes.len() as u64) < MAX_ANSWER {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        socket.set_read_timeout(Some(left))?;
+        match socket.read(&mut chunk)? {
+            0 => break,
+            n => bytes.extend_from_slice(&chunk[..n]),
+        }
+    }
+    Ok(bytes)
 }
 
 /// Status and body of an HTTP/1.1 answer (RFC 9112).

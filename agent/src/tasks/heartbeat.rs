@@ -143,7 +143,7 @@ impl HeartbeatTask {
         self.common.board.outcome(&result, self.common.clock.now());
         match result {
             Ok(answer) => self.answered(last, answer),
-            Err(ClientError::Refused(problem)) if is_about_content(problem.status) => {
+            Err(ClientError::Refused(problem)) if is_about_windows(&problem) => {
                 self.refused(last, count, &words(&problem))
             }
             Err(error) => {
@@ -227,9 +227,9 @@ impl HeartbeatTask {
     }
 }
 
-/// Whether a refusal is about what the heartbeat says, and not about who says it or how often.
-fn is_about_content(status: u16) -> bool {
-    matches!(status, 400 | 413 | 422)
+/// Whether a refusal is about the windows that a heartbeat carries: only then may one of them be given up.
+fn is_about_windows(problem: &Problem) -> bool {
+    problem.status == 413 || problem.code == "invalid_window"
 }
 
 fn words(problem: &Problem) -> String {

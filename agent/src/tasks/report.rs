@@ -22,6 +22,8 @@ use crate::{
 pub(super) const MAX_WINDOW_BYTES: usize = MAX_HEARTBEAT_BYTES / 4 * 3;
 /// The most windows in one heartbeat.
 pub(super) const BATCH: usize = MAX_WINDOWS;
+/// What the plugin may say about its surroundings, in bytes of JSON; the control plane takes 16 kB.
+const MAX_ENV_BYTES: usize = 12 * 1024;
 /// The host is looked at only with every so many seconds between.
 const SAMPLE_EVERY_S: u64 = 60;
 
@@ -78,7 +80,7 @@ impl Reporter {
         let uptime = common.hub.elapsed().as_secs();
         let (merchant_id, plugin_id) = common.client.names();
         // What says that it runs before what lies on the disk.
-        let version = heard.version.or(installed.version);
+        let version = heard.version.filter(|text| is_version(text)).or(installed.version);
         Ok(Heartbeat {
             plugin_id,
             merchant_id,
@@ -104,10 +106,17 @@ impl Reporter {
     }
 
     fn env(&self, heard: std::collections::BTreeMap<String, String>) -> Map<String, Value> {
-        let mut env: Map<String, Value> = heard
-            .into_iter()
-            .map(|(name, value)| (name, Value::String(value)))
-            .collect();
+        // The plugin's words may not cost it the whole heartbeat: what the control plane would refuse stays here.
+        let mut room = MAX_ENV_BYTES;
+        let mut env = Map::new();
+        for (name, value) in heard {
+            let (name, value) = (name.replace(char::is_control, ""), value.replace(char::is_control, " "));
+            let takes = name.len() * 2 + value.len() * 2 + 8;
+            if takes <= room {
+                room -= takes;
+                env.insert(name, Value::String(value));
+            }
+        }
         env.insert("cms".to_owned(), Value::String(self.options.cms.clone()));
         env.insert("os".to_owned(), Value::String(std::env::consts::OS.to_owned()));
         env.insert("arch".to_owned(), Value::String(std::env::consts::ARCH.to_owned()));
@@ -121,4 +130,8 @@ impl Reporter {
         }
         self.host.clone()
     }
+}
+/// Whether a text can be a version: short, and of printable characters.
+fn is_version(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && !text.chars().any(char::is_control)
 }

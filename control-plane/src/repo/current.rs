@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use plugmend_shared::{
     ids::Product,
-    tuf::{Document, Role, Root, Snapshot, Targets, Timestamp},
+    tuf::{Document, Role, Root, Snapshot, Targets, Timestamp, TrustedSet},
 };
 
 use super::{
@@ -29,6 +29,13 @@ pub(super) struct Current {
 }
 
 impl Current {
+    /// Whether the root in force signs the published snapshot and timestamp.
+    pub(super) fn heads_hold(&self, trusted: &TrustedSet) -> bool {
+        let mut trusted = trusted.clone();
+        trusted.restore_timestamp(&self.timestamp_bytes).is_ok()
+            && trusted.restore_snapshot(&self.snapshot_bytes).is_ok()
+    }
+
     /// Reads it; `None` before the first publication.
     pub(super) async fn read(storage: &Storage) -> Result<Option<Self>, RepoError> {
         let Some((timestamp, timestamp_bytes)) = load::<Timestamp>(storage, "timestamp.json", "timestamp").await?

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use jiff::{Timestamp as Moment, ToSpan as _};
-use plugmend_shared::tuf::{Envelope, MetaFile, Role as _, Root, Snapshot, Timestamp, sign::SigningKey};
+use plugmend_shared::tuf::{Envelope, MetaFile, Role as _, Root, Snapshot, Timestamp, TrustedSet, sign::SigningKey};
 
 use super::{RepoError, Repository, current::Current, keys::OnlineKeys, storage::metadata_path};
 
@@ -90,7 +90,9 @@ impl Repository {
             return Ok(false);
         };
         let left = |expires: Moment| (expires.as_second() - now.as_second()).div_euclid(3600);
-        let snapshot_due = left(current.snapshot.signed.head.expires) < RENEW_SNAPSHOT_H;
+        let trusted = TrustedSet::new(&current.root_bytes, now)?;
+        let snapshot_due =
+            left(current.snapshot.signed.head.expires) < RENEW_SNAPSHOT_H || !current.heads_hold(&trusted);
         if !snapshot_due && left(current.timestamp.signed.head.expires) >= RENEW_TIMESTAMP_H {
             return Ok(false);
         }

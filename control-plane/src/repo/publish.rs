@@ -66,7 +66,9 @@ impl Repository {
         let roles = roles(submission.metadata, current.as_ref())?;
         let releases = check_roles(&roles, current.as_ref())?;
 
-        let changed = !new_roots.is_empty() || roles.values().any(|r| r.is_new);
+        // Heads that the root in force does not sign (a stop between a root and its heads) are as good as absent.
+        let sound = current.as_ref().is_some_and(|current| current.heads_hold(&trusted));
+        let changed = !sound || !new_roots.is_empty() || roles.values().any(|r| r.is_new);
         if let (Some(current), false) = (&current, changed) {
             return Ok(Published {
                 root: current.root.version(),

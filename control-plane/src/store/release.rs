@@ -224,7 +224,7 @@ pub async fn set_block(
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends the orders to install a release that were not sent yet.
+/// Ends the orders to install a release that were not sent yet; what is on its way is not sent again.
 ///
 /// # Errors
 /// When the database fails.
@@ -236,7 +236,11 @@ pub async fn fail_waiting_orders(
     now: Timestamp,
 ) -> Result<Vec<PluginId>, StoreError> {
     let ended = sqlx::query_scalar!(
-        "UPDATE plugin_agent_commands
+        "WITH on_its_way AS (
+           UPDATE plugin_agent_commands SET max_retries = retry_count, expires_at = least(expires_at, $4)
+           WHERE status IN ('sent', 'acknowledged', 'executing') AND command_type IN ('update', 'rollback')
+             AND command_payload ->> 'product' = $1 AND command_payload ->> 'version' = $2)
+         UPDATE plugin_agent_commands
          SET status = 'failed', error_message = $3, completed_at = $4, updated_at = $4, next_retry_at = NULL
          WHERE status = 'pending' AND command_type IN ('update', 'rollback')
            AND command_payload ->> 'product' = $1 AND command_payload ->> 'version' = $2

@@ -116,6 +116,25 @@ fn default_extended_watch() -> u32 {
     1800
 }
 
+impl HealthPolicy {
+    /// The same within bounds that can do no harm: a slip of the pen may not keep a plugin on trial for ever.
+    #[must_use]
+    pub fn clamped(self) -> Self {
+        let threshold = self.auto_rollback_on_error_rate_threshold;
+        Self {
+            health_check_timeout_seconds: self.health_check_timeout_seconds.min(3600),
+            health_check_interval_seconds: self.health_check_interval_seconds.clamp(1, 3600),
+            auto_rollback_on_error_rate_threshold: if threshold.is_finite() {
+                threshold.clamp(0.0, 1.0)
+            } else {
+                0.10
+            },
+            auto_rollback_on_heartbeat_missed_seconds: self.auto_rollback_on_heartbeat_missed_seconds.min(3600),
+            extended_watch_seconds: self.extended_watch_seconds.min(7200),
+        }
+    }
+}
+
 impl Default for HealthPolicy {
     fn default() -> Self {
         Self {

@@ -82,7 +82,9 @@ fn choose<'a>(orders: &'a [Order], recipient: &Recipient, now: Timestamp, resend
     // One in flight at a time: nothing else is sent beside it.
     for order in orders {
         if let State::InFlight(flight) = order.state {
-            let is_due = flight.stage == Stage::Sent && now.duration_since(flight.sent_at) >= resend_after;
+            let is_due = flight.stage == Stage::Sent
+                && now < order.expires_at
+                && now.duration_since(flight.sent_at) >= resend_after;
             return if is_due {
                 Choice::Again(order, flight)
             } else {
@@ -141,7 +143,7 @@ fn on_the_wire(order: &Order, generation: Generation, now: Timestamp) -> Command
     let mut payload = order.payload.clone();
     payload.generation = generation;
     // A duration, so that a wrong clock on the host does no harm.
-    payload.expires_in_s = u64::try_from(order.expires_at.duration_since(now).as_secs()).ok();
+    payload.expires_in_s = Some(u64::try_from(order.expires_at.duration_since(now).as_secs()).unwrap_or(0));
     Command {
         id: order.id,
         kind: order.kind,
