@@ -81,7 +81,7 @@ impl Sequence {
                 (floor.max(used), floor.max(used))
             }
         };
-        window = window.max(kept.newest_spooled()?.unwrap_or(0));
+        window = window.max(kept.spool_size().newest);
         let last = Last {
             window,
             heartbeat,

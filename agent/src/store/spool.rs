@@ -22,13 +22,18 @@ pub struct Size {
     pub windows: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// The highest number of a window that was ever in it, as far as is known; 0 before the first.
+    pub newest: u64,
 }
 
 impl Size {
+    /// Forwards only: sled's way back brings a mebibyte of constants into the program.
     pub(super) fn measure(db: &sled::Db) -> Result<Self, StoreError> {
         let mut size = Self::default();
         for entry in db.scan_prefix([KIND]) {
-            let (_, value) = entry?;
+            let (key, value) = entry?;
+            let seq = key.get(1..).and_then(|seq| seq.try_into().ok()).map(u64::from_be_bytes);
+            size.newest = size.newest.max(seq.unwrap_or(0));
             size.windows += 1;
             size.bytes += value.len() as u64;
         }
@@ -60,6 +65,7 @@ impl Kept {
         }
         size.windows += 1;
         size.bytes += length;
+        size.newest = size.newest.max(window.seq);
         self.drop_oldest(&mut size, now, max_bytes)
     }
 
@@ -159,11 +165,6 @@ impl Kept {
     /// When it can not be read.
     pub fn spool_dropped(&self) -> Result<u64, StoreError> {
         Ok(self.read_json(DROPPED)?.unwrap_or(0))
-    }
-
-    pub(super) fn newest_spooled(&self) -> Result<Option<u64>, StoreError> {
-        let last = self.on(|db| Ok(db.scan_prefix([KIND]).next_back().transpose()?))?;
-        Ok(last.and_then(|(key, _)| key.get(1..)?.try_into().ok().map(u64::from_be_bytes)))
     }
 
     fn size(&self) -> MutexGuard<'_, Size> {
