@@ -1,5 +1,6 @@
 //! Floor 1, pure: types, transitions and rules.
 
 pub mod command;
+pub mod event;
 pub mod heartbeat;
 pub mod identity;

@@ -9,6 +9,7 @@ mod error;
 pub mod heartbeat;
 pub mod idempotency;
 pub mod merchant;
+pub mod outbox;
 pub mod plugin;
 pub mod policy;
 pub mod release;
