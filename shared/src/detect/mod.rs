@@ -1,0 +1,25 @@
+//! Streaming detection of sick plugins: constant memory and time a heartbeat, no look ahead, the same code wherever
+//! heartbeats pass (the agent over short windows, the control plane's ingest, the command line over recordings).
+//!
+//! Give [`advance`] each [`Observation`] of a plugin in the order of its time, along with the plugin's [`PluginState`];
+//! it answers with [`Findings`]. What no heartbeat can say, that there is none, is [`silence`]'s. Everything is a pure
+//! function of its arguments: time comes with the observations, and there is no randomness.
+
+mod advance;
+mod finding;
+mod kinds;
+mod num;
+mod observation;
+mod rules;
+mod settings;
+mod severity;
+pub mod silence;
+mod state;
+
+pub use advance::advance;
+pub use finding::{Detector, Evidence, Finding, Findings};
+pub use kinds::{IncidentType, Severity, UnknownName};
+pub use observation::Observation;
+pub use settings::{Prior, Settings};
+pub use severity::{Telemetry, severity};
+pub use state::{MAX_STATE_BYTES, PluginState};

@@ -1,0 +1,126 @@
+//! Fixed thresholds, for heartbeats that carry no counts: `errors_last_24h` and `webhook_fail_rate` alone.
+//!
+//! A shop that always has more errors than the threshold would be ill for ever, so what lasts for a day counts as usual
+//! and only twice as much is news.
+
+use super::{num, settings::Settings};
+
+/// Below this share of its threshold a rule lets go.
+const LET_GO: f64 = 0.7;
+/// How many times the usual errors are news.
+const NEWS_RATIO: f64 = 2.0;
+/// How much above its usual value a webhook failure rate is news.
+const NEWS_POINTS: f64 = 0.25;
+
+/// One rule's memory of one plugin.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Rule {
+    /// What the plugin usually says.
+    pub usual: f32,
+    /// When it went over the threshold; 0 while it is not.
+    pub since: u32,
+}
+
+/// What a rule says to one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// Nothing.
+    Fine,
+    /// Over the threshold.
+    Ill,
+    /// It has been over for so long that it counts as usual from now on.
+    Settled,
+}
+
+/// A value that a rule is asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// What the plugin says.
+    pub value: f64,
+    /// From where on it is ill.
+    pub threshold: f64,
+    /// When, in seconds since 1970.
+    pub at: i64,
+    /// Seconds since the reading before.
+    pub elapsed_s: f64,
+}
+
+/// Errors in 24 hours: the threshold for this plugin.
+pub fn errors_threshold(rule: Rule, settings: &Settings) -> f64 {
+    settings.rule_errors_24h.max(f64::from(rule.usual) * NEWS_RATIO)
+}
+
+/// Webhook failure rate: the threshold for this plugin.
+pub fn webhook_threshold(rule: Rule, settings: &Settings) -> f64 {
+    settings.rule_webhook_rate.max(f64::from(rule.usual) + NEWS_POINTS)
+}
+
+impl Rule {
+    /// Whether it is over its threshold.
+    pub fn is_ill(self) -> bool {
+        self.since != 0
+    }
+
+    /// Judges one reading and learns from it.
+    pub fn judge(&mut self, reading: Reading, settings: &Settings) -> Said {
+        let Reading { value, threshold, .. } = reading;
+        let over = value > threshold || (self.is_ill() && value > threshold * LET_GO);
+        if !over {
+            self.since = 0;
+            self.learn(value, reading.elapsed_s, settings);
+            return Said::Fine;
+        }
+        if !self.is_ill() {
+            self.since = num::moment(reading.at);
+        }
+        if num::seconds(reading.at - i64::from(self.since)) < settings.new_normal_s {
+            return Said::Ill;
+        }
+        *self = Self {
+            usual: num::kept(value),
+            since: 0,
+        };
+        Said::Settled
+    }
+
+    fn learn(&mut self, value: f64, elapsed_s: f64, settings: &Settings) {
+        let kept = num::decay(elapsed_s, settings.half_life_s);
+        self.usual = num::kept(f64::from(self.usual) * kept + value * (1.0 - kept));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(rule: &mut Rule, value: f64, at: i64) -> Said {
+        let settings = Settings::default();
+        let threshold = errors_threshold(*rule, &settings);
+        let reading = Reading {
+            value,
+            threshold,
+            at,
+            elapsed_s: 120.0,
+        };
+        rule.judge(reading, &settings)
+    }
+
+    #[test]
+    fn a_rule_opens_above_its_threshold_and_lets_go_well_below() {
+        let mut rule = Rule::default();
+        assert_eq!(said(&mut rule, 20.0, 1_000), Said::Fine);
+        assert_eq!(said(&mut rule, 21.0, 1_120), Said::Ill);
+        assert_eq!(said(&mut rule, 18.0, 1_240), Said::Ill, "just below is not over yet");
+        assert_eq!(said(&mut rule, 13.0, 1_360), Said::Fine);
+    }
+
+    #[test]
+    fn what_lasts_a_day_is_usual_and_twice_as_much_is_news() {
+        let mut rule = Rule::default();
+        let day: Vec<Said> = (0..=720).map(|i| said(&mut rule, 40.0, 1_000 + i * 120)).collect();
+        assert_eq!(day.iter().filter(|said| **said == Said::Ill).count(), 720);
+        assert_eq!(day.last(), Some(&Said::Settled));
+        assert_eq!(said(&mut rule, 45.0, 90_000), Said::Fine);
+        assert_eq!(said(&mut rule, 85.0, 90_120), Said::Ill);
+    }
+}
