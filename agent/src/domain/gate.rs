@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
+pub use plugmend_shared::bundle::fit::loose_version;
 use plugmend_shared::{
     bundle::{
         approval::{self, ApproverKeys},
@@ -225,19 +226,6 @@ fn environment(env: &BTreeMap<String, String>, new: &Manifest) -> Result<(), Fai
         }
     }
     Ok(())
-}
-
-/// Platforms write versions loosely: `8.2`, `v20.1.0`, `8.2.7-1+deb12`. The first three numbers are what counts.
-pub fn loose_version(text: &str) -> Option<semver::Version> {
-    let digits = text.trim().trim_start_matches(['v', 'V']);
-    let end = digits
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(digits.len());
-    let mut numbers = digits.get(..end)?.split('.').map(|part| part.parse::<u64>().ok());
-    let major = numbers.next()??;
-    let minor = numbers.next().flatten().unwrap_or(0);
-    let patch = numbers.next().flatten().unwrap_or(0);
-    Some(semver::Version::new(major, minor, patch))
 }
 
 /// Whether enough people signed.

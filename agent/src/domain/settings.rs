@@ -1,12 +1,9 @@
 //! Which settings may be set from afar, and to what: the signed manifest says.
 
-use plugmend_shared::bundle::manifest::{SettingKey, SettingKind, SettingsSpec};
+use plugmend_shared::bundle::manifest::SettingsSpec;
 use serde_json::{Map, Value};
 
 use super::change::{Failure, SettingsChange};
-
-/// The longest text, in bytes.
-const MAX_TEXT: usize = 4096;
 
 /// Checks new values against the manifest.
 ///
@@ -27,37 +24,10 @@ pub fn check(spec: &SettingsSpec, wanted: &Map<String, Value>) -> Result<(), Fai
             let words = format!("'{name}' is the host's alone (a secret, or an endpoint of money)");
             return Err(Failure::lasting("setting_not_allowed", words));
         }
-        value_fits(key, value).map_err(|why| Failure::lasting("setting_invalid", format!("'{name}' {why}")))?;
+        key.takes(value)
+            .map_err(|why| Failure::lasting("setting_invalid", format!("'{name}' {why}")))?;
     }
     Ok(())
-}
-
-fn value_fits(key: &SettingKey, value: &Value) -> Result<(), String> {
-    match key.kind {
-        SettingKind::Boolean => value
-            .is_boolean()
-            .then_some(())
-            .ok_or_else(|| "must be true or false".to_owned()),
-        SettingKind::Integer if !(value.is_i64() || value.is_u64()) => Err("must be a whole number".to_owned()),
-        SettingKind::Integer | SettingKind::Number => {
-            let number = value.as_f64().filter(|n| n.is_finite()).ok_or("must be a number")?;
-            match (key.min, key.max) {
-                (Some(min), _) if number < min => Err(format!("must be at least {min}")),
-                (_, Some(max)) if number > max => Err(format!("must be at most {max}")),
-                _ => Ok(()),
-            }
-        }
-        SettingKind::Text => {
-            let text = value.as_str().ok_or("must be a text")?;
-            if text.len() > MAX_TEXT {
-                return Err(format!("must have at most {MAX_TEXT} bytes"));
-            }
-            if !key.choices.is_empty() && !key.choices.iter().any(|choice| choice == text) {
-                return Err(format!("must be one of {}", key.choices.join(", ")));
-            }
-            Ok(())
-        }
-    }
 }
 
 /// What the keys in `wanted` hold now; null where they are not there.

@@ -16,11 +16,13 @@ mod check;
 pub mod codec;
 pub mod contents;
 pub mod delta;
+pub mod fit;
 pub mod limits;
 pub mod manifest;
 pub mod pack;
 pub mod path;
 pub mod release;
+pub mod setting;
 pub mod tree;
 mod varint;
 
