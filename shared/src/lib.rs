@@ -5,6 +5,7 @@
 
 pub mod bundle;
 pub mod clock;
+pub mod decide;
 pub mod detect;
 pub mod generation;
 pub mod ids;

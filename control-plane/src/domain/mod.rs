@@ -1,6 +1,7 @@
 //! Floor 1, pure: types, transitions and rules.
 
 pub mod command;
+pub mod decision;
 pub mod event;
 pub mod heartbeat;
 pub mod identity;
