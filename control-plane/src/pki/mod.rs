@@ -1,4 +1,4 @@
-//! Floor 2: the agents' CA. It issues the certificates of agents and, unless another is configured, the gateway's own.
+//! Floor 3: the agents' CA. It issues the certificates of agents and, unless another is configured, the gateway's own.
 
 pub mod ca;
 mod dates;

@@ -1,4 +1,4 @@
-//! Floor 2: the release repository, as agents fetch it.
+//! Floor 3: the release repository, as agents fetch it.
 //!
 //! ```text
 //! metadata/<n>.root.json, <n>.snapshot.json, <n>.targets.json, <n>.<product>.json, timestamp.json

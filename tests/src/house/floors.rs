@@ -32,6 +32,7 @@ pub const CONTROL_PLANE: Floors = Floors {
     source: "control-plane/src",
     floors: &[
         &["domain"],
+        &["outgoing"],
         &["store", "pki", "repo", "sira", "staging", "notify"],
         &["service"],
         &["jobs", "http"],
