@@ -157,3 +157,25 @@ async fn an_order_that_expired_is_not_sent() {
     assert_eq!(overdue(&plane).await, 1);
     assert_eq!(shown(&plane, &id).await["status"], "timeout");
 }
+
+#[tokio::test]
+async fn orders_that_can_not_be_read_end_and_do_not_stand_before_others() {
+    let plane = Plane::start().await;
+    let plugin = plane.agent_plugin().await;
+    let id = order(&plane, &plugin, json!({ "type": "restart" })).await;
+    // As many as a batch takes, older than the one that can be read.
+    plane
+        .database
+        .run(&format!(
+            "INSERT INTO plugin_agent_commands (merchant_plugin_id, command_type, command_payload, created_at)
+             SELECT '{}', 'update', '[\"no payload\"]', now() - interval '9 days' FROM generate_series(1, 100)",
+            plugin.id
+        ))
+        .await;
+    plane.advance(25 * 3600);
+    while overdue(&plane).await > 0 {}
+    assert_eq!(shown(&plane, &id).await["status"], "timeout");
+    let ended = "SELECT count(*) FROM plugin_agent_commands
+                 WHERE status = 'failed' AND error_message LIKE 'unreadable: %' AND completed_at IS NOT NULL";
+    assert_eq!(plane.database.number(ended).await, 100);
+}

@@ -105,12 +105,29 @@ pub async fn may_have_due(db: &Db, plugin_id: PluginId, now: Timestamp) -> Resul
     Ok(found)
 }
 
-/// At most `limit` orders whose time is over, held until the transaction ends; what another replica holds is left to
-/// it.
+/// An order whose row can not be read (of the reference system, or by a person's hand).
+#[derive(Debug)]
+pub struct Unreadable {
+    /// Its id.
+    pub id: CommandId,
+    /// Whose it is.
+    pub plugin_id: PluginId,
+    /// `pending`, `sent`, ...
+    pub status: String,
+    /// What is wrong with it.
+    pub why: StoreError,
+}
+
+/// At most `limit` orders whose time is over, held until the transaction ends, and those among them that can not be
+/// read; what another replica holds is left to it.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn lock_overdue(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<Order>, StoreError> {
+pub async fn lock_overdue(
+    tx: &mut Tx,
+    now: Timestamp,
+    limit: i64,
+) -> Result<(Vec<Order>, Vec<Unreadable>), StoreError> {
     let rows = sqlx::query_as!(
         OrderRow,
         r#"SELECT id, merchant_plugin_id, command_type, command_payload, status, generation,
@@ -128,7 +145,39 @@ pub async fn lock_overdue(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec
     )
     .fetch_all(&mut **tx)
     .await?;
-    Ok(readable(rows))
+    let (mut orders, mut unreadable) = (Vec::new(), Vec::new());
+    for row in rows {
+        let (id, plugin_id, status) = (row.id.into(), row.merchant_plugin_id.into(), row.status.clone());
+        match Order::try_from(row) {
+            Ok(order) => orders.push(order),
+            Err(why) => unreadable.push(Unreadable {
+                id,
+                plugin_id,
+                status,
+                why,
+            }),
+        }
+    }
+    Ok((orders, unreadable))
+}
+
+/// Ends a held order that can not be read.
+///
+/// # Errors
+/// When the database fails.
+pub async fn end_unreadable(tx: &mut Tx, id: CommandId, words: &str, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE plugin_agent_commands
+         SET status = 'failed', error_message = $2, completed_at = $3, updated_at = $3, next_retry_at = NULL,
+             deadline_at = NULL
+         WHERE id = $1",
+        id.0,
+        words,
+        now.to_sqlx() as _
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// Plugins whose next try came due after `since` and until `now`: their agents are to be told.
