@@ -3,18 +3,23 @@
 
 mod support;
 
-use plugmend_control_plane::service;
+use jiff::SignedDuration;
+use plugmend_control_plane::{
+    repo::{KnownReleases, Submission},
+    service,
+};
 use plugmend_shared::{
     ids::Digest,
     tuf::{
         Document, Timestamp,
         product::{ManifestCustom, Revoked},
+        sign,
         trusted::TrustedSet,
     },
 };
 use serde_json::{Value, json};
 
-use support::releases::{PRODUCT, begin, order, publish, published, put, stored};
+use support::releases::{PRODUCT, begin, build, order, publish, published, put, stored, upload};
 
 #[tokio::test]
 async fn snapshot_and_timestamp_are_renewed_before_they_expire() {
@@ -201,4 +206,78 @@ async fn the_repository_is_served_in_ranges() {
     ] {
         assert_eq!(get(hidden, &[]).await.status, 404, "{hidden}");
     }
+}
+
+#[tokio::test]
+async fn a_version_that_was_dropped_can_not_come_back_with_other_content() {
+    let (plane, mut engineers, _) = published().await;
+    engineers.next();
+    engineers.releases.targets.clear();
+    publish(&plane, engineers.submission()).await.expect(200);
+    let other = build("1.0.0", &[("index.js", "other")]);
+    let good = build("1.1.0", &[("index.js", "two")]);
+    upload(&plane, &other).await;
+    upload(&plane, &good).await;
+    engineers.next();
+    engineers.add(&other);
+    engineers.add(&good);
+    let refused = publish(&plane, engineers.submission()).await;
+    refused.refuses(422, "release_refused");
+    assert!(refused.body["detail"].as_str().unwrap().contains("another version"));
+    // Nothing of it was published, so the others can be.
+    engineers.releases.targets.clear();
+    engineers.add(&good);
+    let answer = publish(&plane, engineers.submission()).await.expect(200);
+    assert_eq!(answer["new_releases"], json!(["molam-pay-node 1.1.0"]));
+}
+
+#[tokio::test]
+async fn a_release_that_contradicts_the_database_does_not_keep_the_others_out() {
+    let (plane, mut engineers, _) = published().await;
+    // What is known here as 1.0.0 is another one: the database came from a backup of elsewhere, say.
+    plane
+        .database
+        .run("UPDATE releases SET digest = sha256('elsewhere'::bytea)")
+        .await;
+    // The check before publishing refuses that, too late for what was published before the check was there.
+    let known = KnownReleases::new();
+    let good = build("1.2.0", &[("index.js", "three")]);
+    upload(&plane, &good).await;
+    engineers.next();
+    engineers.add(&good);
+    let submission = engineers.submission();
+    let text = |role: &str| bytes::Bytes::from(submission["metadata"][role].as_str().unwrap().to_owned());
+    let metadata = [
+        ("targets".to_owned(), text("targets")),
+        (PRODUCT.to_owned(), text(PRODUCT)),
+    ];
+    let submission = Submission {
+        roots: Vec::new(),
+        metadata: metadata.into(),
+    };
+    plane.state.repo.publish(submission, &known, plane.now()).await.unwrap();
+    let synced = service::release::take_stock(&plane.state.db, &plane.state.repo, plane.now())
+        .await
+        .unwrap();
+    assert_eq!(synced, 1);
+    let list = plane.ops("GET", "/api/ops/releases", Value::Null).await.expect(200);
+    assert_eq!(list["releases"][1]["version"], "1.2.0");
+}
+
+#[tokio::test]
+async fn one_products_expired_metadata_do_not_keep_the_others_from_publishing() {
+    let (plane, mut engineers, _) = published().await;
+    engineers.add_product("molam-ship-node", plane.now() + SignedDuration::from_hours(24));
+    publish(&plane, engineers.submission()).await.expect(200);
+    plane.advance(48 * 3600);
+    let good = build("1.1.0", &[("index.js", "two")]);
+    upload(&plane, &good).await;
+    engineers.next();
+    engineers.add(&good);
+    publish(&plane, engineers.submission()).await.expect(200);
+    // What is new must not be expired, of course.
+    engineers.releases = sign::next(&engineers.releases, plane.now() - SignedDuration::from_hours(1)).unwrap();
+    publish(&plane, engineers.submission())
+        .await
+        .refuses(422, "release_refused");
 }

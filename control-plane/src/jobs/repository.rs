@@ -35,8 +35,9 @@ impl Reconciler for RepositoryFreshness {
 
     async fn activate(&self, now: Timestamp) -> anyhow::Result<Activation> {
         let renewed = release::refresh_if_due(&self.db, &self.repo, now).await?;
+        let completed = release::take_stock(&self.db, &self.repo, now).await?;
         Ok(Activation {
-            done: renewed.into(),
+            done: u64::from(renewed) + completed as u64,
             more: false,
         })
     }

@@ -19,6 +19,7 @@ use plugmend_shared::{
 
 use super::{
     RepoError,
+    publish::KnownReleases,
     storage::{Storage, incoming_path, target_path},
 };
 
@@ -79,6 +80,24 @@ pub(super) fn releases(
         }
     }
     Ok(releases)
+}
+
+/// A version that was published once means that content for ever, also after it was dropped from the signed releases.
+pub(super) fn not_reused(
+    product: &Product,
+    releases: &[SignedRelease],
+    known: &KnownReleases,
+) -> Result<(), RepoError> {
+    for release in releases {
+        let name = (product.to_string(), release.version.to_string());
+        if known.get(&name).is_some_and(|digest| *digest != release.digest) {
+            return Err(RepoError::rule(format!(
+                "{product} {} was published with other content before; sign the new content as another version",
+                release.version
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A release's files are at hand and what was signed. Those that were published before are not read again.

@@ -30,7 +30,7 @@ use tokio::sync::Mutex;
 
 pub use error::RepoError;
 pub use keys::{OnlineKeys, PublicKeys};
-pub use publish::{Published, Submission};
+pub use publish::{KnownReleases, Published, Submission};
 pub use storage::{ByteStream, Stored};
 
 use current::Current;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use jiff::Timestamp as Moment;
 use plugmend_shared::{
-    ids::Product,
-    tuf::{Document, MetaFile, Role as _, Root, Targets, product::SignedRelease, trusted::TrustedSet},
+    ids::{Digest, Product},
+    tuf::{self, Document, MetaFile, Role as _, Root, Targets, product::SignedRelease, trusted::TrustedSet},
 };
 
 use super::{
@@ -18,6 +18,9 @@ use super::{
 
 /// More products than this are not taken at once.
 const MAX_ROLES: usize = 1000;
+
+/// Digests of releases by product and version.
+pub type KnownReleases = BTreeMap<(String, String), Digest>;
 
 /// Signed metadata, as they came.
 #[derive(Debug, Default)]
@@ -49,12 +52,18 @@ struct Incoming {
 }
 
 impl Repository {
-    /// Publishes a submission, or refuses all of it. The same submission twice is harmless. Among replicas, one at a
-    /// time may do this (see [`Repository`]).
+    /// Publishes a submission, or refuses all of it. The same submission twice is harmless. `known` is the content of
+    /// every release that was ever published, those that are no longer signed among them: a version means one content
+    /// for ever. Among replicas, one at a time may do this (see [`Repository`]).
     ///
     /// # Errors
     /// When a threshold is not met or anything else would make an agent refuse it; then nothing has changed.
-    pub async fn publish(&self, submission: Submission, now: Moment) -> Result<Published, RepoError> {
+    pub async fn publish(
+        &self,
+        submission: Submission,
+        known: &KnownReleases,
+        now: Moment,
+    ) -> Result<Published, RepoError> {
         let _writer = self.writer.lock().await;
         let current = Current::read(&self.storage).await?;
         let (mut trusted, new_roots) = self.roots(&submission.roots, current.as_ref(), now).await?;
@@ -65,6 +74,9 @@ impl Repository {
         online::check_root(trusted.root(), &self.keys)?;
         let roles = roles(submission.metadata, current.as_ref())?;
         let releases = check_roles(&roles, current.as_ref())?;
+        for (product, of_product) in &releases {
+            check::not_reused(product, of_product, known)?;
+        }
 
         // Heads that the root in force does not sign (a stop between a root and its heads) are as good as absent.
         let sound = current.as_ref().is_some_and(|current| current.heads_hold(&trusted));
@@ -268,7 +280,16 @@ fn as_an_agent(
     let targets = roles.get(Targets::KIND).map(|r| &r.bytes);
     trusted.update_targets(Targets::KIND, Root::KIND, targets.map_or(&[][..], |b| b))?;
     for (name, role) in roles.iter().filter(|(name, _)| *name != Targets::KIND) {
-        trusted.update_targets(name, Targets::KIND, &role.bytes)?;
+        match trusted.update_targets(name, Targets::KIND, &role.bytes) {
+            // One product's metadata that nobody renewed stop that product's agents, and nothing else.
+            Err(tuf::Error::Expired { .. }) if !role.is_new => {
+                tracing::warn!(
+                    product = name,
+                    "published metadata have expired; its release keys have to renew them"
+                );
+            }
+            judged => judged?,
+        }
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::{
-    repo::{RepoError, Repository, Submission},
+    repo::{KnownReleases, RepoError, Repository, Submission},
     store::{
         self, Db, StoreError, Tx,
         audit::{self, Actor},
@@ -46,6 +46,9 @@ pub struct PublishedView {
     pub changed: bool,
     /// Releases that are new here, as `product version`.
     pub new_releases: Vec<String>,
+    /// Releases of the repository that are not offered, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// Publishes a submission: first in the repository, then in the database. Asked again after a failure in between, it
@@ -62,14 +65,16 @@ pub async fn publish(
 ) -> Result<PublishedView, ReleaseError> {
     let mut tx = db.begin().await?;
     store::release::lock_publisher(&mut tx).await?;
-    let published = repo.publish(submission, now).await?;
-    let new_releases = sync(&mut tx, repo, who, now).await?;
+    let known = known_releases(&mut tx).await?;
+    let published = repo.publish(submission, &known, now).await?;
+    let synced = sync(&mut tx, repo, who, now).await?;
     let view = PublishedView {
         root: published.root,
         snapshot: published.snapshot,
         timestamp: published.timestamp,
         changed: published.changed,
-        new_releases,
+        new_releases: synced.new,
+        left_out: synced.left_out,
     };
     if view.changed || !view.new_releases.is_empty() {
         let details = serde_json::to_value(&view).unwrap_or_default();
@@ -79,21 +84,36 @@ pub async fn publish(
     Ok(view)
 }
 
-/// Makes the database say what the repository says; gives the releases that were not known.
-async fn sync(tx: &mut Tx, repo: &Repository, who: &Actor, now: Timestamp) -> Result<Vec<String>, ReleaseError> {
+async fn known_releases(tx: &mut Tx) -> Result<KnownReleases, StoreError> {
+    let known = store::release::standings(tx).await?;
+    Ok(known.into_iter().map(|k| ((k.product, k.version), k.digest)).collect())
+}
+
+#[derive(Default)]
+struct Synced {
+    new: Vec<String>,
+    left_out: Vec<String>,
+}
+
+/// Makes the database say what the repository says. A release that can not be taken over (its manifest is damaged, or
+/// its version is known with other content) is left out and named; it does not stand in the way of the others.
+async fn sync(tx: &mut Tx, repo: &Repository, who: &Actor, now: Timestamp) -> Result<Synced, ReleaseError> {
     let known = store::release::standings(tx).await?;
     let signed = repo.catalogue().await?;
-    let mut new = Vec::new();
+    let mut synced = Synced::default();
     for (product, release) in &signed {
         let revoked = release.revoked.as_ref().map(|r| (r.at, r.reason.as_str()));
         match known.iter().find(|k| k.digest == release.digest) {
             Some(standing) if standing.revoked == revoked.is_some() && !standing.withdrawn => continue,
             Some(_) => {}
-            None => {
-                let manifest = repo.manifest(product, release).await?;
-                store::release::insert(tx, &row(release, &manifest), who.id().as_deref(), now).await?;
-                new.push(format!("{product} {}", release.version));
-            }
+            None => match take_over(tx, repo, (product, release), &known, who, now).await? {
+                Ok(()) => synced.new.push(format!("{product} {}", release.version)),
+                Err(why) => {
+                    tracing::warn!(%product, version = %release.version, why, "a release is not offered");
+                    synced.left_out.push(format!("{product} {}: {why}", release.version));
+                    continue;
+                }
+            },
         }
         store::release::set_signed_standing(tx, &release.digest, revoked, None).await?;
         if revoked.is_some() {
@@ -105,7 +125,55 @@ async fn sync(tx: &mut Tx, repo: &Repository, who: &Actor, now: Timestamp) -> Re
     for standing in known.iter().filter(gone) {
         store::release::set_signed_standing(tx, &standing.digest, None, Some(now)).await?;
     }
-    Ok(new)
+    Ok(synced)
+}
+
+/// Stores a release that is new here; the inner error says why it can not be.
+async fn take_over(
+    tx: &mut Tx,
+    repo: &Repository,
+    (product, release): (&Product, &SignedRelease),
+    known: &[Standing],
+    who: &Actor,
+    now: Timestamp,
+) -> Result<Result<(), String>, ReleaseError> {
+    let version = release.version.to_string();
+    if known
+        .iter()
+        .any(|k| k.product == product.as_str() && k.version == version)
+    {
+        return Ok(Err("this version is known with other content".to_owned()));
+    }
+    match repo.manifest(product, release).await {
+        Ok(manifest) => {
+            store::release::insert(tx, &row(release, &manifest), who.id().as_deref(), now).await?;
+            Ok(Ok(()))
+        }
+        // The storage may be back in a moment: everything is tried again.
+        Err(error @ RepoError::Storage(_)) => Err(error.into()),
+        Err(error) => Ok(Err(format!("{:#}", anyhow::Error::from(error)))),
+    }
+}
+
+/// Makes the database say what the repository says, for a job: a publication that was cut off in between is completed,
+/// also when nobody repeats it. Answers how many releases were new.
+///
+/// # Errors
+/// When the database or the storage fails.
+pub async fn take_stock(db: &Db, repo: &Repository, now: Timestamp) -> Result<usize, ReleaseError> {
+    if repo.catalogue().await?.is_empty() {
+        // A folder that is not mounted looks like this, too: nothing is withdrawn for it.
+        return Ok(0);
+    }
+    let mut tx = db.begin().await?;
+    store::release::lock_publisher(&mut tx).await?;
+    let synced = sync(&mut tx, repo, &Actor::System, now).await?;
+    if !synced.new.is_empty() {
+        let details = json!({ "new_releases": synced.new, "why": "a publication was cut off" });
+        audit::log(&mut tx, &entry(&Actor::System, "releases_published", details)).await?;
+    }
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(synced.new.len())
 }
 
 fn row(release: &SignedRelease, manifest: &Manifest) -> NewRelease {

@@ -37,6 +37,8 @@ pub struct Engineers {
     pub targets: Targets,
     pub releases: Targets,
     pub roots: Vec<String>,
+    /// Other products' metadata, signed.
+    others: BTreeMap<String, String>,
     online: PublicKeys,
 }
 
@@ -56,6 +58,7 @@ impl Engineers {
             targets: Targets::new(1, later),
             releases: Targets::new(1, later),
             roots: Vec::new(),
+            others: BTreeMap::new(),
             online,
             keys,
         };
@@ -107,6 +110,16 @@ impl Engineers {
         self.releases = sign::next(&self.releases, self.releases.head.expires).unwrap();
     }
 
+    /// Another product without releases, whose metadata expire at `expires`.
+    pub fn add_product(&mut self, name: &str, expires: Moment) {
+        self.targets = sign::next(&self.targets, self.targets.head.expires).unwrap();
+        let role = DelegatedRole::of_product(&name.parse().unwrap(), 2);
+        self.targets.delegate(role, &self.public()).unwrap();
+        let mut releases = Targets::new(1, expires);
+        ProductField::default().store(&mut releases).unwrap();
+        self.others.insert(name.to_owned(), self.sign(&releases, &[0, 1]));
+    }
+
     /// Everything, signed by two.
     pub fn submission(&self) -> Value {
         self.submission_by(&[0, 1])
@@ -119,9 +132,13 @@ impl Engineers {
         } else {
             self.roots.clone()
         };
-        json!({ "roots": roots, "metadata": {
+        let mut metadata = json!({
             "targets": self.sign(&self.targets, &[0, 1]), PRODUCT: self.sign(&self.releases, who),
-        }})
+        });
+        for (name, signed) in &self.others {
+            metadata[name] = json!(signed);
+        }
+        json!({ "roots": roots, "metadata": metadata })
     }
 }
 
