@@ -2,7 +2,7 @@
 
 mod gateway;
 
-use std::{net::TcpListener, sync::Arc};
+use std::{net::TcpListener, num::NonZeroU32, sync::Arc};
 
 use anyhow::Context as _;
 use plugmend_shared::clock::{Clock, SystemClock};
@@ -10,8 +10,14 @@ use ring::rand::SystemRandom;
 
 use crate::{
     config::{ConfigError, Role, Settings},
-    http::{self, AppState, auth::TokenVerifier},
-    jobs::{ForgetAnswers, OverdueCommands, Reconciler, RepositoryFreshness, Runner, TelemetryPartitions},
+    http::{
+        self, AppState,
+        address_rates::{AddressRates, limited},
+        auth::TokenVerifier,
+    },
+    jobs::{
+        ForgetAnswers, ForgetIdentities, OverdueCommands, Reconciler, RepositoryFreshness, Runner, TelemetryPartitions,
+    },
     lifecycle::Lifecycle,
     repo::{OnlineKeys, PublicKeys, Repository},
     service::{
@@ -93,12 +99,16 @@ fn start(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle
     if roles.contains(&Role::Api) {
         let listener = bind(settings.api.listen)?;
         tracing::info!(address = %listener.local_addr()?, "the API listens");
-        lifecycle.spawn(
-            "api",
-            http::serve_plain(listener, http::api_router(state), lifecycle.stop()),
-        );
+        let router = limited(http::api_router(state), Arc::new(address_rates(settings)));
+        lifecycle.spawn("api", http::serve_plain(listener, router, lifecycle.stop()));
     }
     Ok(())
+}
+
+fn address_rates(settings: &Settings) -> AddressRates {
+    let per_second = NonZeroU32::new(settings.api.per_second).unwrap_or(NonZeroU32::MIN);
+    let burst = per_second.saturating_mul(NonZeroU32::MIN.saturating_add(9));
+    AddressRates::new(per_second, burst, settings.api.trusted_proxies.clone())
 }
 
 /// The reconcilers, each a task of its own.
@@ -109,6 +119,7 @@ fn start_jobs(settings: &Settings, state: &AppState, lifecycle: &mut Lifecycle) 
         Arc::new(TelemetryPartitions::new(db.clone(), settings.telemetry_days)),
         Arc::new(RepositoryFreshness::new(db.clone(), state.repo.clone())),
         Arc::new(ForgetAnswers::new(db.clone())),
+        Arc::new(ForgetIdentities::new(db.clone(), settings.gateway.certificate_grace)),
     ];
     for reconciler in reconcilers {
         let runner = Runner::new(reconciler, Arc::clone(&state.clock));

@@ -48,6 +48,10 @@ pub struct RawApi {
     pub bind: Option<String>,
     /// `PORT`.
     pub port: Option<u16>,
+    /// `PLUGMEND_TRUSTED_PROXIES`: addresses and networks whose `X-Forwarded-For` is believed, comma between.
+    pub trusted_proxies: Option<Vec<String>>,
+    /// `PLUGMEND_API_PER_SECOND`: requests a second of one address, on average; ten times as many at once.
+    pub per_second: Option<u32>,
 }
 
 /// `[gateway]`
@@ -136,6 +140,11 @@ impl Raw {
         replace(&mut self.telemetry_days, number(&lookup, "PLUGMEND_TELEMETRY_DAYS")?);
         replace(&mut self.api.bind, lookup("PLUGMEND_API_BIND"));
         replace(&mut self.api.port, number(&lookup, "PORT")?);
+        replace(
+            &mut self.api.trusted_proxies,
+            lookup("PLUGMEND_TRUSTED_PROXIES").map(|list| split_list(&list)),
+        );
+        replace(&mut self.api.per_second, number(&lookup, "PLUGMEND_API_PER_SECOND")?);
         replace(&mut self.gateway.listen, lookup("PLUGMEND_GATEWAY_BIND"));
         replace(
             &mut self.gateway.names,

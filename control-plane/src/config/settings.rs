@@ -15,6 +15,7 @@ use super::{
     gateway::{self, GatewaySettings},
     raw::{Raw, RawApi, RawIngest, RawRepository},
 };
+use crate::domain::network::{Network, NotANetwork};
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -77,6 +78,10 @@ pub struct DatabaseSettings {
 pub struct ApiSettings {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Proxies that are believed when they say whom they speak for.
+    pub trusted_proxies: Vec<Network>,
+    /// Requests a second of one address, on average; ten times as many at once.
+    pub per_second: u32,
 }
 
 /// The release repository.
@@ -219,9 +224,23 @@ fn check_api(raw: RawApi) -> Result<ApiSettings, ConfigError> {
         })?,
         None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     };
+    let per_second = raw.per_second.unwrap_or(200);
+    in_range("PLUGMEND_API_PER_SECOND", per_second.into(), 1, 1_000_000)?;
     Ok(ApiSettings {
         listen: SocketAddr::new(bind, raw.port.unwrap_or(8112)),
+        trusted_proxies: networks("PLUGMEND_TRUSTED_PROXIES", raw.trusted_proxies)?,
+        per_second,
     })
+}
+
+fn networks(name: &'static str, list: Option<Vec<String>>) -> Result<Vec<Network>, ConfigError> {
+    let parse = |text: String| {
+        text.parse().map_err(|error: NotANetwork| ConfigError::Invalid {
+            name,
+            why: error.to_string(),
+        })
+    };
+    list.unwrap_or_default().into_iter().map(parse).collect()
 }
 
 fn check_repository(raw: RawRepository, state_dir: &std::path::Path) -> RepositorySettings {

@@ -5,3 +5,4 @@ pub mod decision;
 pub mod event;
 pub mod heartbeat;
 pub mod identity;
+pub mod network;

@@ -1,5 +1,6 @@
 //! The only place with axum: what agents, plugins and people ask, and how they are answered.
 
+pub mod address_rates;
 pub mod agent_api;
 pub mod auth;
 mod body;

@@ -1,6 +1,9 @@
 //! A listener without TLS, for 8112 (behind a proxy, or on a private network).
 
-use std::{net::TcpListener, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -18,7 +21,7 @@ pub async fn serve_plain(listener: TcpListener, router: Router, mut stop: watch:
     let server = axum_server::from_tcp(listener)
         .context("can not serve on the listener")?
         .handle(handle.clone())
-        .serve(router.into_make_service());
+        .serve(router.into_make_service_with_connect_info::<SocketAddr>());
     tokio::pin!(server);
     tokio::select! {
         ended = &mut server => return ended.context("the listener broke"),

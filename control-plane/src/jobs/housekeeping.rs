@@ -18,6 +18,9 @@ const DROP_AT_ONCE: u32 = 10;
 /// How long an answer is kept for repeats of its request.
 const ANSWERS_LAST: SignedDuration = SignedDuration::from_hours(24);
 const FORGET_AT_ONCE: u16 = 1000;
+/// How long enrolment tokens are kept once they are of no use, and certificates behind the end of their grace: what
+/// they were good for stands in the audit trail.
+const IDENTITIES_LAST: SignedDuration = SignedDuration::from_hours(24 * 30);
 
 /// Makes the partitions of telemetry ahead of time and drops the old ones.
 pub struct TelemetryPartitions {
@@ -87,6 +90,43 @@ impl Reconciler for ForgetAnswers {
         Ok(Activation {
             done: forgotten,
             more: forgotten == u64::from(FORGET_AT_ONCE),
+        })
+    }
+}
+
+/// Forgets enrolment tokens and certificates that have long been of no use.
+pub struct ForgetIdentities {
+    db: Db,
+    grace: SignedDuration,
+}
+
+impl ForgetIdentities {
+    /// Certificates may be renewed for `grace` after their end.
+    pub fn new(db: Db, grace: SignedDuration) -> Self {
+        Self { db, grace }
+    }
+}
+
+#[async_trait]
+impl Reconciler for ForgetIdentities {
+    fn name(&self) -> &'static str {
+        "old identities"
+    }
+
+    fn every(&self) -> Duration {
+        HOURLY
+    }
+
+    async fn activate(&self, now: Timestamp) -> anyhow::Result<Activation> {
+        let limit = i64::from(FORGET_AT_ONCE);
+        let before = now.checked_sub(IDENTITIES_LAST)?;
+        let mut tx = self.db.begin().await?;
+        let tokens = store::enrolment_token::forget(&mut tx, before, limit).await?;
+        let certificates = store::certificate::forget_ended(&mut tx, before.checked_sub(self.grace)?, limit).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(Activation {
+            done: tokens + certificates,
+            more: tokens.max(certificates) == u64::from(FORGET_AT_ONCE),
         })
     }
 }

@@ -10,6 +10,6 @@ mod repository;
 mod runner;
 
 pub use commands::OverdueCommands;
-pub use housekeeping::{ForgetAnswers, TelemetryPartitions};
+pub use housekeeping::{ForgetAnswers, ForgetIdentities, TelemetryPartitions};
 pub use repository::RepositoryFreshness;
 pub use runner::{Activation, Reconciler, Runner, Status, Wake};

@@ -62,6 +62,10 @@ impl Enrolment {
         if agent.revoked_at.is_some() || agent.fenced_at.is_some() {
             return Err(AgentRenewalError::Stood);
         }
+        // It was good when the request was let through; what was revoked since then must not be renewed.
+        if !certificate::is_good(&mut tx, who.plugin_id, &who.serial).await? {
+            return Err(AgentRenewalError::Stood);
+        }
         let newest = certificate::newest(&mut tx, who.plugin_id)
             .await?
             .ok_or(AgentRenewalError::Stood)?;

@@ -151,6 +151,43 @@ pub async fn bearer(db: &Db, fingerprint: &Digest) -> Result<Option<Bearer>, Sto
     }))
 }
 
+/// Whether an agent that is held has a certificate of this serial number that was not revoked.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_good(tx: &mut Tx, plugin_id: PluginId, serial: &str) -> Result<bool, StoreError> {
+    let good = sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+             SELECT 1 FROM agent_certificates
+             WHERE serial = $1 AND plugin_id = $2 AND revoked_at IS NULL) AS "good!""#,
+        serial,
+        plugin_id.0
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(good)
+}
+
+/// Forgets at most `limit` certificates that ended before `before` and are not the newest of their agent; how many.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_ended(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "DELETE FROM agent_certificates WHERE fingerprint IN (
+           SELECT old.fingerprint FROM agent_certificates old
+           WHERE old.not_after < $1 AND EXISTS (
+             SELECT 1 FROM agent_certificates newer
+             WHERE newer.plugin_id = old.plugin_id AND newer.issued_at > old.issued_at)
+           LIMIT $2)",
+        before.to_sqlx() as _,
+        limit
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// The newest certificate of an agent that is held, revoked ones aside.
 ///
 /// # Errors

@@ -138,3 +138,19 @@ pub async fn spend(tx: &mut Tx, id: Uuid, on: &Spent, address: &str, now: Timest
         })
     }
 }
+
+/// Forgets at most `limit` tokens that were spent or expired before `before`; how many.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "DELETE FROM enrolment_tokens WHERE id IN (
+           SELECT id FROM enrolment_tokens WHERE expires_at < $1 AND coalesce(spent_at, expires_at) < $1 LIMIT $2)",
+        before.to_sqlx() as _,
+        limit
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected())
+}

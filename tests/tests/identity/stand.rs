@@ -94,21 +94,13 @@ impl Stand {
             key_file: None,
         };
         let ca = AgentCa::create(&options, now(), Entropy::new().bytes().unwrap()).unwrap();
-        Self::serve(postgres, url, Arc::new(ca), merchant, RateOptions::default(), folder)
+        let limits = (RateOptions::default(), ListenerOptions::default());
+        Self::serve(postgres, url, Arc::new(ca), merchant, limits, folder)
     }
 
     /// A second replica on the same database and CA.
     pub fn replica(&self) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (postgres, url) = (Arc::clone(&self.postgres), self.database_url.clone());
-        Self::serve(
-            postgres,
-            url,
-            Arc::clone(&self.ca),
-            self.merchant,
-            RateOptions::default(),
-            folder,
-        )
+        self.replica_with(RateOptions::default(), ListenerOptions::default())
     }
 
     /// A second replica that takes one enrolment an hour or so.
@@ -119,9 +111,21 @@ impl Stand {
             enrol_burst: one,
             ..RateOptions::default()
         };
+        self.replica_with(rates, ListenerOptions::default())
+    }
+
+    /// A second replica with limits of its own.
+    pub fn replica_with(&self, rates: RateOptions, doors: ListenerOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (postgres, url) = (Arc::clone(&self.postgres), self.database_url.clone());
-        Self::serve(postgres, url, Arc::clone(&self.ca), self.merchant, rates, folder)
+        Self::serve(
+            postgres,
+            url,
+            Arc::clone(&self.ca),
+            self.merchant,
+            (rates, doors),
+            folder,
+        )
     }
 
     fn serve(
@@ -129,7 +133,7 @@ impl Stand {
         database_url: String,
         ca: Arc<AgentCa>,
         merchant: MerchantId,
-        rates: RateOptions,
+        (rates, doors): (RateOptions, ListenerOptions),
         folder: tempfile::TempDir,
     ) -> Self {
         let db = open(&database_url);
@@ -163,14 +167,7 @@ impl Stand {
         let following = Arc::clone(&standings);
         let follow_until = stopped.clone();
         tokio::spawn(async move { following.follow(follow_until).await });
-        tokio::spawn(listener::serve(
-            listener,
-            tls,
-            router,
-            gateway,
-            ListenerOptions::default(),
-            stopped,
-        ));
+        tokio::spawn(listener::serve(listener, tls, router, gateway, doors, stopped));
         Self {
             db,
             database_url,

@@ -210,3 +210,48 @@ async fn a_gateway_that_is_away_is_a_fault_that_passes() {
     let slow = timeout(Duration::from_mins(1), renewal::renew(&client)).await.unwrap();
     assert!(slow.unwrap_err().is_transient());
 }
+
+#[tokio::test]
+async fn a_certificate_that_was_revoked_since_its_request_was_let_through_is_not_renewed() {
+    let stand = Stand::start().await;
+    let (store, client) = stand.agent("a").await;
+    renewal::renew(&client).await.unwrap();
+    let client = stand.client(&store);
+    client.poll_commands(0).await.unwrap();
+    // Somebody holds the agent's row: the renewal is let through, and waits.
+    let mut held = stand.db.begin().await.unwrap();
+    sqlx::query("SELECT plugin_id FROM agents FOR UPDATE")
+        .fetch_all(&mut *held)
+        .await
+        .unwrap();
+    let renewing = renewal::renew(&client);
+    let (renewed, ()) = tokio::join!(renewing, async {
+        plugmend_tests::wait::until_async("a renewal that waits", SOON, async || {
+            let waiting: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            )
+            .fetch_one(stand.db.pool())
+            .await?;
+            Ok((waiting > 0).then_some(()))
+        })
+        .await
+        .unwrap();
+        // Only the certificate it showed, by hand and in silence, as if no news had come yet.
+        sqlx::raw_sql(
+            "ALTER TABLE agent_certificates DISABLE TRIGGER USER;
+             UPDATE agent_certificates SET revoked_at = now(), revoked_reason = 'stolen' WHERE renewals = 1;
+             ALTER TABLE agent_certificates ENABLE TRIGGER USER",
+        )
+        .execute(&mut *held)
+        .await
+        .unwrap();
+        held.commit().await.unwrap();
+    });
+    assert!(renewed.is_err(), "{renewed:?}");
+    let made: i64 = sqlx::query_scalar("SELECT count(*) FROM agent_certificates")
+        .fetch_one(stand.db.pool())
+        .await
+        .unwrap();
+    assert_eq!(made, 2);
+}

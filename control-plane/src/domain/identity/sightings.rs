@@ -10,8 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 use plugmend_shared::ids::BootId;
 use serde::{Deserialize, Serialize};
 
-/// Lives of the process that are remembered behind the present one.
-const REMEMBERED: usize = 4;
+/// Lives of the process that are remembered behind the present one. As many as a host can go through between two signs
+/// of life of another one (a long poll a minute, a heartbeat every two), or fresh lives would wash away the trace of it.
+const REMEMBERED: usize = 64;
+/// The most lives that may begin within [`RESTLESS_WITHIN`].
+const MOST_LIVES: usize = 10;
+/// See [`MOST_LIVES`].
+const RESTLESS_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 /// A first late sign is forgotten after this long.
 const SUSPICION: SignedDuration = SignedDuration::from_hours(1);
 
@@ -74,6 +79,8 @@ pub enum Sighting {
     Seen,
     /// From a life or a certificate that has been replaced, and harmless as far as can be told.
     Superseded,
+    /// From one life too many within a minute: not remembered, to be refused for now.
+    Restless,
     /// From a second host.
     TwoPlaces(Evidence),
 }
@@ -181,6 +188,10 @@ fn life(seen: &Sightings, id: BootId, sign: &Sign, in_flight: SignedDuration) ->
         return (None, Sighting::Seen);
     }
     let Some(index) = seen.former.iter().position(|former| former.boot.id == id) else {
+        let lately = |former: &&FormerBoot| sign.at.duration_since(former.left_at) <= RESTLESS_WITHIN;
+        if seen.former.iter().take_while(lately).count() >= MOST_LIVES {
+            return (None, Sighting::Restless);
+        }
         return (Some(next_life(seen, current, id, sign)), Sighting::Seen);
     };
     let former = &seen.former[index];
@@ -218,7 +229,12 @@ fn next_life(seen: &Sightings, current: &Boot, id: BootId, sign: &Sign) -> Sight
         returned_at: None,
     };
     let mut former = vec![left];
-    former.extend(seen.former.iter().take(REMEMBERED - 1).cloned());
+    former.extend(seen.former.iter().cloned());
+    if former.len() > REMEMBERED {
+        // One that spoke late is what a second host looks like: it is the last to be forgotten.
+        let quiet = former.iter().rposition(|former| former.returned_at.is_none());
+        former.remove(quiet.unwrap_or(REMEMBERED));
+    }
     Sightings {
         boot: Some(boot(id, sign)),
         former,
@@ -253,135 +269,4 @@ fn lateness(
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const IN_FLIGHT: SignedDuration = SignedDuration::from_secs(60);
-
-    fn sign(host: u8, renewals: u64, second: i64) -> Sign {
-        Sign {
-            boot_id: Some(life_of(host)),
-            renewals,
-            address: format!("192.0.2.{host}"),
-            at: Timestamp::from_second(1_800_000_000 + second).unwrap(),
-        }
-    }
-
-    fn life_of(host: u8) -> BootId {
-        BootId::from_parts(Timestamp::UNIX_EPOCH, [host; 10])
-    }
-
-    /// Feeds signs in the order of their arrival and says whether the identity was fenced, and when.
-    fn fenced_at(signs: &[Sign]) -> Option<Timestamp> {
-        let mut seen = Sightings::default();
-        for sign in signs {
-            let (next, sighting) = observe(&seen, sign, IN_FLIGHT);
-            if matches!(sighting, Sighting::TwoPlaces(_)) {
-                return Some(sign.at);
-            }
-            seen = next.unwrap_or(seen);
-        }
-        None
-    }
-
-    #[test]
-    fn restarts_and_moves_to_another_host_are_nothing_special() {
-        let signs: Vec<_> = (0..200_u8).map(|life| sign(life, 0, i64::from(life) * 7)).collect();
-        assert_eq!(fenced_at(&signs), None);
-    }
-
-    #[test]
-    fn two_hosts_that_speak_by_turns_are_fenced() {
-        let signs: Vec<_> = (0..9).map(|n| sign(u8::from(n % 2 == 0), 0, n * 60)).collect();
-        assert!(fenced_at(&signs).is_some());
-    }
-
-    #[test]
-    fn one_late_request_of_a_dead_process_fences_nobody() {
-        let signs = [
-            sign(1, 0, 0),
-            sign(2, 0, 10),
-            sign(1, 0, 200),
-            sign(1, 0, 201),
-            sign(2, 0, 210),
-        ];
-        assert_eq!(fenced_at(&signs), None);
-    }
-
-    #[test]
-    fn a_copy_that_uses_the_replaced_certificate_is_fenced() {
-        let signs = [
-            sign(1, 0, 0),
-            sign(1, 1, 10),
-            sign(1, 0, 20),
-            sign(1, 0, 100),
-            sign(1, 1, 120),
-            sign(1, 0, 190),
-        ];
-        let at = fenced_at(&signs).unwrap();
-        assert_eq!(at, signs[5].at);
-    }
-
-    #[test]
-    fn requests_for_release_files_say_nothing_about_lives() {
-        let anonymous = Sign {
-            boot_id: None,
-            ..sign(1, 0, 500)
-        };
-        let seen = observe(&Sightings::default(), &sign(2, 0, 0), IN_FLIGHT).0.unwrap();
-        assert_eq!(observe(&seen, &anonymous, IN_FLIGHT), (None, Sighting::Seen));
-    }
-
-    #[test]
-    fn what_is_remembered_stays_small() {
-        let mut seen = Sightings::default();
-        for life in 0..100 {
-            seen = observe(&seen, &sign(life, 0, i64::from(life)), IN_FLIGHT)
-                .0
-                .unwrap_or(seen);
-        }
-        assert!(seen.former.len() <= REMEMBERED);
-    }
-
-    proptest! {
-        /// One host that restarts and renews at random; some requests arrive up to `IN_FLIGHT` after they were
-        /// overtaken by what the host did next.
-        #[test]
-        fn one_host_is_never_fenced(
-            steps in prop::collection::vec((0_u8..10, 1_i64..200, 0_i64..60), 1..80),
-        ) {
-            let (mut life, mut renewals, mut clock) = (0_u8, 0_u64, 0_i64);
-            let mut signs = Vec::new();
-            for (what, pause, delay) in steps {
-                signs.push(sign(life, renewals, clock + delay));
-                signs.push(sign(life, renewals, clock));
-                match what {
-                    0 | 1 => life = life.wrapping_add(1),
-                    2 => renewals += 1,
-                    _ => {}
-                }
-                clock += pause;
-            }
-            signs.sort_by_key(|sign| sign.at);
-            prop_assert_eq!(fenced_at(&signs), None);
-        }
-
-        /// Two hosts with one identity that both keep speaking: seen within a few of their intervals.
-        #[test]
-        fn two_hosts_are_always_fenced(
-            every in 1_i64..130, shift in 0_i64..130, jitter in prop::collection::vec(0_i64..5, 60),
-        ) {
-            let enough = 4 * 60 / every + 8;
-            let mut signs = Vec::new();
-            for n in 0..enough {
-                let wobble = jitter[usize::try_from(n).unwrap() % jitter.len()];
-                signs.push(sign(1, 0, n * every + wobble));
-                signs.push(sign(2, 0, n * every + shift + wobble));
-            }
-            signs.sort_by_key(|sign| sign.at);
-            prop_assert!(fenced_at(&signs).is_some());
-        }
-    }
-}
+mod tests;

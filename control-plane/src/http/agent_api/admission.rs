@@ -22,7 +22,7 @@ use super::{
 use crate::{
     domain::identity::AgentIdentity,
     http::ApiError,
-    service::standing::{Shown, StandingError},
+    service::standing::{Refusal, Shown, StandingError},
 };
 
 /// No request takes longer than the longest poll and a little.
@@ -47,6 +47,12 @@ async fn admit(gateway: &Gateway, renewal: bool, mut request: Request, next: Nex
     let Some(certificate) = &peer.certificate else {
         return no_certificate();
     };
+    // Counted before anything is looked up: a flood must cost the flooder, not the database.
+    if let Some(plugin_id) = certificate.plugin_id
+        && let Err(wait) = gateway.rates.agent(plugin_id)
+    {
+        return too_many(wait);
+    }
     let mut news = peer.news();
     // What changes from here on is heard; what changed before is found below.
     news.iter_mut().for_each(watch::Receiver::mark_unchanged);
@@ -86,10 +92,15 @@ async fn judge(
         address: &address,
         renewal,
     };
-    let admitted: Result<_, StandingError> = gateway.standings.admit(&shown, gateway.clock.now()).await;
-    let identity = admitted.map_err(refused)?;
-    gateway.rates.agent(identity.plugin_id).map_err(too_many)?;
-    Ok(identity)
+    if certificate.plugin_id.is_none() {
+        return Err(refused(StandingError::Refused(Refusal::Unknown)));
+    }
+    let admitted = gateway.standings.admit(&shown, gateway.clock.now()).await;
+    // An agent that can not be judged for want of a database is not taken for a stranger.
+    if !matches!(admitted, Err(StandingError::Refused(_))) {
+        peer.admit();
+    }
+    admitted.map_err(refused)
 }
 
 /// Which life of the agent's process speaks.

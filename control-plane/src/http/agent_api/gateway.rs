@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// How long an agent that restarts again and again is asked to wait.
+const RESTLESS_WAIT: Duration = Duration::from_mins(1);
+
 /// Makes agents, judges them, counts their requests.
 pub struct Gateway {
     /// Makes and renews agents.
@@ -43,6 +46,7 @@ pub(super) fn refused(error: StandingError) -> Response {
             "The certificate is not known here",
         )
         .detail("enrol this agent anew with a new token"),
+        Refusal::Restless => return too_many(RESTLESS_WAIT),
         Refusal::Revoked { reason } => forbidden(codes::REVOKED, "The agent was revoked")
             .detail(format!("reason given: {reason}; enrol it anew with a new token")),
         Refusal::Fenced { at } => fenced(format!(

@@ -16,12 +16,10 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tower::ServiceExt as _;
 
-use super::{gateway::Gateway, peer::Peer};
+use super::{gateway::Gateway, peer::Peer, places::Places};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a stranger's request may take to arrive.
-const STRANGER_HEAD: Duration = Duration::from_secs(15);
 /// How long an agent's connection may stand idle: longer than the time between two heartbeats.
 const AGENT_IDLE: Duration = Duration::from_secs(200);
 /// How long a refused peer is listened to, so that it can read why.
@@ -38,9 +36,14 @@ const MAX_HEADERS: usize = 64;
 pub struct ListenerOptions {
     /// Connections at once; more wait to be accepted.
     pub connections: u32,
-    /// Connections without a certificate at once, handshakes included; more are dropped. They can not crowd out
+    /// Connections without a good certificate at once, handshakes included; more are dropped. They can not crowd out
     /// agents.
     pub strangers: u32,
+    /// Connections of one identity at once; more are closed.
+    pub of_one_agent: u32,
+    /// How long a stranger's request may take to arrive, and how long somebody with a certificate may stay without
+    /// having been let through once.
+    pub stranger_patience: Duration,
 }
 
 impl Default for ListenerOptions {
@@ -48,6 +51,8 @@ impl Default for ListenerOptions {
         Self {
             connections: 100_000,
             strangers: 1_000,
+            of_one_agent: 32,
+            stranger_patience: Duration::from_secs(15),
         }
     }
 }
@@ -57,6 +62,8 @@ struct Door {
     router: Router,
     gateway: Arc<Gateway>,
     strangers: Arc<Semaphore>,
+    places: Arc<Places>,
+    stranger_patience: Duration,
     stop: watch::Receiver<bool>,
 }
 
@@ -83,6 +90,8 @@ pub async fn serve(
         router,
         gateway,
         strangers,
+        places: Arc::new(Places::new(options.of_one_agent)),
+        stranger_patience: options.stranger_patience,
         stop: stop.clone(),
     });
     tokio::select! {
@@ -132,15 +141,20 @@ async fn connection(
     (_permit, stranger): (OwnedSemaphorePermit, OwnedSemaphorePermit),
 ) {
     let _ = tcp.set_nodelay(true);
-    let Some(tls) = handshake(&door.tls, tcp).await else {
+    let Some(mut tls) = handshake(&door.tls, tcp).await else {
         return;
     };
     let shown = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let peer = Arc::new(Peer::new(address, shown, &door.gateway.standings));
-    // An agent is no stranger: it gives its place to the next.
-    let stranger = peer.certificate.is_none().then_some(stranger);
+    let peer = Arc::new(Peer::new(address, shown, &door.gateway.standings, stranger));
+    let plugin_id = peer.certificate.as_ref().and_then(|shown| shown.plugin_id);
+    let place = plugin_id.map(|plugin_id| door.places.take(plugin_id));
+    if let Some(None) = place {
+        tracing::debug!(plugin = ?plugin_id, "an agent holds all connections that it may");
+        let _late = timeout(LINGER, tls.shutdown()).await;
+        return;
+    }
     serve_connection(&door, tls, peer).await;
-    drop(stranger);
+    drop(place);
 }
 
 async fn handshake(acceptor: &TlsAcceptor, tcp: TcpStream) -> Option<TlsStream<TcpStream>> {
@@ -172,7 +186,7 @@ async fn serve_connection(door: &Door, tls: TlsStream<TcpStream>, peer: Arc<Peer
     let patience = if peer.certificate.is_some() {
         AGENT_IDLE
     } else {
-        STRANGER_HEAD
+        door.stranger_patience
     };
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -186,6 +200,7 @@ async fn serve_connection(door: &Door, tls: TlsStream<TcpStream>, peer: Arc<Peer
     let ended = tokio::select! {
         ended = served.as_mut() => Some(ended),
         () = no_longer_welcome.as_mut() => None,
+        () = still_a_stranger(&peer, door.stranger_patience) => None,
         _ = stop.wait_for(|stop| *stop) => None,
     };
     let ended = if let Some(ended) = ended {
@@ -197,6 +212,14 @@ async fn serve_connection(door: &Door, tls: TlsStream<TcpStream>, peer: Arc<Peer
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke");
+    }
+}
+
+/// Resolves when somebody with a certificate has not been let through for so long.
+async fn still_a_stranger(peer: &Peer, patience: Duration) {
+    // Without a certificate there is nothing to be let through to; each request has its time.
+    if peer.certificate.is_none() || timeout(patience, peer.admitted()).await.is_ok() {
+        std::future::pending::<()>().await;
     }
 }
 

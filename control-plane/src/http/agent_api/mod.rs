@@ -7,6 +7,7 @@ mod heartbeat;
 pub mod identity;
 pub mod listener;
 pub mod peer;
+mod places;
 pub mod rates;
 mod repository;
 

@@ -72,6 +72,8 @@ pub enum Refusal {
         /// Why.
         reason: String,
     },
+    /// Its process begins anew again and again: no more lives are remembered for now.
+    Restless,
     /// It was seen in two places.
     Fenced {
         /// Since when.
@@ -134,6 +136,9 @@ impl Standings {
             at: now,
         };
         let (changed, sighting) = observe(&bearer.sightings, &sign, self.options.in_flight);
+        if sighting == Sighting::Restless {
+            return Err(StandingError::Refused(Refusal::Restless));
+        }
         if changed.is_some() || matches!(sighting, Sighting::TwoPlaces(_)) {
             self.remember(&bearer, &sign).await?;
         }
@@ -208,6 +213,7 @@ impl Standings {
                 fence(&mut tx, (who.merchant_id, who.plugin_id), evidence, sign.at).await?;
                 Err(StandingError::Refused(Refusal::Fenced { at: sign.at }))
             }
+            Sighting::Restless => Err(StandingError::Refused(Refusal::Restless)),
             Sighting::Seen | Sighting::Superseded => Ok(()),
         };
         tx.commit().await.map_err(StoreError::from)?;
