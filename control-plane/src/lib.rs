@@ -1,7 +1,7 @@
 //! The thin control plane on Postgres.
 //!
 //! Floors, lowest first; an upper one imports lower ones only, neighbours do not know each other:
-//! `domain` (1) < `outgoing` (2) < `store`, `pki`, `repo`, `staging` (3) < `service` (4) < `jobs`, `http` (5) < `app`.
+//! `domain` (1) < `outgoing` (2) < `store`, `pki`, `repo`, `sira`, `staging` (3) < `service` (4) < `jobs`, `http` (5) < `app`.
 
 pub mod app;
 pub mod cli;
@@ -14,5 +14,6 @@ pub mod outgoing;
 pub mod pki;
 pub mod repo;
 pub mod service;
+pub mod sira;
 pub mod staging;
 pub mod store;

@@ -103,6 +103,9 @@ pub struct Experience {
     /// Whether the built-in model did worse than the rules and has to leave the decision to them.
     #[serde(default)]
     pub demoted: bool,
+    /// Whether the external one did, and is not asked any more.
+    #[serde(default)]
+    pub external_demoted: bool,
     /// Outcomes of cures, of this type and product as far as they are special.
     #[serde(default)]
     pub tallies: Vec<Tally>,

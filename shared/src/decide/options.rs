@@ -126,11 +126,8 @@ fn declares(question: &Question, current: &Version, release: &KnownRelease) -> b
 
 /// Why a release can not be installed here.
 fn refusal(question: &Question, current: &Version, release: &KnownRelease) -> Option<Cow<'static, str>> {
-    match release.standing {
-        Standing::Offered => {}
-        Standing::Blocked => return Some("it is blocked by ops".into()),
-        Standing::Revoked => return Some("it is revoked".into()),
-        Standing::Withdrawn => return Some("it is no longer signed".into()),
+    if let Some(why) = release.standing.refusal() {
+        return Some(format!("it is {why}").into());
     }
     let text = release.version.to_string();
     if let Some(words) = tried(question, Some(&text), None) {
@@ -207,12 +204,10 @@ fn way_back<'a>(question: &'a Question, blame: &Blame<'a>, options: &mut Options
         let releases = &question.historical_data.releases;
         releases.iter().find(|release| release.version == version)
     });
-    let refused = match target.map(|release| release.standing) {
-        Some(Standing::Blocked) => Some("is blocked by ops".to_owned()),
-        Some(Standing::Revoked) => Some("is revoked".to_owned()),
-        Some(Standing::Withdrawn) => Some("is no longer signed".to_owned()),
-        // What ran before the first release (an adopted folder) has no name: the agent knows it as the one before.
-        Some(Standing::Offered) | None => tried(question, Some(&before.from), None),
+    // What ran before the first release (an adopted folder) has no release: the agent knows it as the one before.
+    let refused = match target.and_then(|release| release.standing.refusal()) {
+        Some(why) => Some(format!("it is {why}")),
+        None => tried(question, Some(&before.from), None),
     };
     if let Some(why) = refused {
         options.against.push(format!("going back to {}: {why}", before.from));

@@ -97,6 +97,19 @@ pub struct History {
     pub experience: Experience,
 }
 
+impl Standing {
+    /// Why a release that stands so may not be installed; none when it may.
+    pub fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::Offered => None,
+            Self::Blocked => Some("blocked by ops"),
+            Self::Revoked => Some("revoked"),
+            Self::Withdrawn => Some("no longer signed"),
+            Self::Quarantined => Some("quarantined, because it failed before"),
+        }
+    }
+}
+
 /// A release of the product.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KnownRelease {
@@ -131,6 +144,8 @@ pub enum Standing {
     Revoked,
     /// No longer signed.
     Withdrawn,
+    /// It failed, here or on so many plugins that nobody should have it.
+    Quarantined,
 }
 
 /// A change of the plugin's version, whoever made it.

@@ -6,7 +6,7 @@ use semver::Version;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::{Action, Decision, Method, Question, Standing};
+use super::{Action, Decision, Method, Question};
 
 /// The longest explanation that is taken, in bytes.
 pub const MAX_EXPLANATION: usize = 4000;
@@ -207,13 +207,7 @@ fn version(
     let release = question
         .release(&version)
         .ok_or_else(|| Refusal::NoRelease(version.clone()))?;
-    let why = match release.standing {
-        Standing::Offered => None,
-        Standing::Blocked => Some("blocked by ops"),
-        Standing::Revoked => Some("revoked"),
-        Standing::Withdrawn => Some("no longer signed"),
-    };
-    if let Some(why) = why {
+    if let Some(why) = release.standing.refusal() {
         return Err(Refusal::NotOffered(version, why));
     }
     let follows = match (action, question.current()) {
