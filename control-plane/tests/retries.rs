@@ -179,3 +179,41 @@ async fn orders_that_can_not_be_read_end_and_do_not_stand_before_others() {
                  WHERE status = 'failed' AND error_message LIKE 'unreadable: %' AND completed_at IS NOT NULL";
     assert_eq!(plane.database.number(ended).await, 100);
 }
+
+#[tokio::test]
+async fn a_way_back_passes_the_change_that_the_agent_has_in_hand_and_nothing_else_does() {
+    let mut plane = Plane::start().await;
+    let plugin = plane.agent_plugin().await;
+    let gateway = plane.gateway(&plugin);
+    let change = order(
+        &plane,
+        &plugin,
+        json!({ "type": "config_update", "config": { "timeout_ms": 500 } }),
+    )
+    .await;
+    assert_eq!(poll(&gateway).await[0]["id"], change);
+    order(&plane, &plugin, json!({ "type": "restart" })).await;
+    let back = order(&plane, &plugin, json!({ "type": "rollback" })).await;
+    assert!(
+        poll(&gateway).await.is_empty(),
+        "the agent has not said that it has the change"
+    );
+    say(&gateway, &change, "progress", json!({ "state": "executing" }))
+        .await
+        .expect(200);
+    let sent = poll(&gateway).await;
+    assert_eq!((&sent[0]["id"], sent.len()), (&json!(back), 1));
+    assert!(poll(&gateway).await.is_empty(), "the restart waits for both");
+    plane.advance(10);
+    assert_eq!(poll(&gateway).await[0]["id"], back, "its delivery may have been lost");
+    say(
+        &gateway,
+        &change,
+        "fail",
+        json!({ "error": "asked_to_go_back: it was asked", "retryable": false }),
+    )
+    .await
+    .expect(200);
+    say(&gateway, &back, "ack", json!({ "result": {} })).await.expect(200);
+    assert_eq!(poll(&gateway).await[0]["type"], "restart");
+}

@@ -15,5 +15,5 @@ mod state;
 mod tests;
 
 pub use report::{Report, ReportKind, take_report};
-pub use schedule::{LIFETIME, MAX_RETRIES, backoff, dispatch, give_up_waiting};
+pub use schedule::{LIFETIME, MAX_RETRIES, backoff, dispatch, give_up_waiting, may_pass};
 pub use state::{Change, Illegal, InFlight, Order, Retries, Stage, State};

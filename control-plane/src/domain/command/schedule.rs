@@ -1,7 +1,7 @@
 //! Sending, waiting, trying again, giving up.
 
 use jiff::{SignedDuration, Timestamp};
-use plugmend_shared::generation::Generation;
+use plugmend_shared::{generation::Generation, protocol::command::CommandKind};
 
 use super::state::{Change, Illegal, InFlight, Order, Retries, Stage, State};
 
@@ -44,6 +44,17 @@ pub fn backoff(count: u32, random: u32) -> SignedDuration {
     let half = whole / 2;
     let by_chance = u64::from(random) * u64::from(half) / u64::from(u32::MAX);
     SignedDuration::from_secs(i64::from(half)) + SignedDuration::from_secs(i64::try_from(by_chance).unwrap_or(0))
+}
+
+/// Whether an order may be sent although `ahead` are with the plugin's agent: only a way back may, beside one change
+/// that the agent has in its hands. Otherwise it would wait behind the watch of what it is to take back, which may last
+/// half an hour. Beside a change of which the agent has not said that it has it, a way back that names no version would
+/// be taken for one from the release before.
+pub fn may_pass(order: &Order, ahead: &[&Order]) -> bool {
+    let [change] = ahead else { return false };
+    let is_in_hand = matches!(change.state, State::InFlight(flight) if flight.stage > Stage::Sent);
+    let is_change = matches!(change.kind, CommandKind::Update | CommandKind::ConfigUpdate);
+    order.kind == CommandKind::Rollback && is_change && is_in_hand
 }
 
 /// Hands an order over under a new generation; or finds that its time is over.

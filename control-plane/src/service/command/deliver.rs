@@ -1,4 +1,4 @@
-//! Which orders go to a plugin now: one at a time, under a growing generation.
+//! Which orders go to a plugin now: one at a time (but for a way back), under a growing generation.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use plugmend_shared::{
 use uuid::Uuid;
 
 use crate::{
-    domain::command::{Change, InFlight, Order, Stage, State, dispatch, give_up_waiting},
+    domain::command::{Change, InFlight, Order, Stage, State, dispatch, give_up_waiting, may_pass},
     store::{self, StoreError, Tx},
 };
 
@@ -79,29 +79,32 @@ enum Choice<'a> {
 }
 
 fn choose<'a>(orders: &'a [Order], recipient: &Recipient, now: Timestamp, resend_after: SignedDuration) -> Choice<'a> {
-    // One in flight at a time: nothing else is sent beside it.
-    for order in orders {
-        if let State::InFlight(flight) = order.state {
-            let is_due = flight.stage == Stage::Sent
-                && now < order.expires_at
-                && now.duration_since(flight.sent_at) >= resend_after;
-            return if is_due {
-                Choice::Again(order, flight)
-            } else {
-                Choice::Nothing
-            };
-        }
-    }
-    let due = orders.iter().find(|order| match order.state {
-        State::Pending { not_before, .. } => {
-            recipient.can(order.kind)
-                && not_before.is_none_or(|earliest| earliest <= now)
-                // What has expired is ended by the reconciler, not sent.
-                && give_up_waiting(order, now, 0) == Change::None
-        }
-        _ => false,
+    let in_flight: Vec<(&Order, InFlight)> = orders
+        .iter()
+        .filter_map(|order| match order.state {
+            State::InFlight(flight) => Some((order, flight)),
+            _ => None,
+        })
+        .collect();
+    let ahead: Vec<&Order> = in_flight.iter().map(|(order, _)| *order).collect();
+    let next = orders.iter().find(|order| {
+        let is_due = match order.state {
+            State::Pending { not_before, .. } => not_before.is_none_or(|earliest| earliest <= now),
+            _ => false,
+        };
+        is_due
+            && recipient.can(order.kind)
+            && (ahead.is_empty() || recipient.agent_managed && may_pass(order, &ahead))
+            // What has expired is ended by the reconciler, not sent.
+            && give_up_waiting(order, now, 0) == Change::None
     });
-    due.map_or(Choice::Nothing, Choice::Send)
+    if let Some(order) = next {
+        return Choice::Send(order);
+    }
+    let again = in_flight.into_iter().find(|(order, flight)| {
+        flight.stage == Stage::Sent && now < order.expires_at && now.duration_since(flight.sent_at) >= resend_after
+    });
+    again.map_or(Choice::Nothing, |(order, flight)| Choice::Again(order, flight))
 }
 
 async fn send(
