@@ -129,8 +129,9 @@ fn start(settings: &Settings) -> Result<Lifecycle, AppError> {
     let client = Arc::new(Client::open(&options, identity.clone(), clock.clone())?);
     let kept = open_store(dir)?;
     let (teller, told) = progress::channel();
+    let signals = Arc::new(Signals::default());
     let common = Common {
-        orders: Arc::new(Orders::open(kept.clone(), teller.clone())?),
+        orders: Arc::new(Orders::open(kept.clone(), teller.clone(), signals.clone())?),
         random: Arc::new(move || random_bytes(&random).map_or(0, u64::from_le_bytes)),
         hub: Arc::new(Hub::with_env(kept.env()?)),
         clock,
@@ -140,7 +141,6 @@ fn start(settings: &Settings) -> Result<Lifecycle, AppError> {
         answers: Arc::new(Notify::new()),
         teller,
     };
-    let signals = Arc::new(Signals::default());
     let engine = engine::open(settings, parts(&common, &signals)?)?;
     let ingest = Ingest::bind(&convert::ingest(&settings.telemetry)?)?;
     let door = local::bind(dir).map_err(|error| AppError::StateDir(dir.clone(), error))?;

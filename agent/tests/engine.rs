@@ -7,62 +7,20 @@ mod fixture;
 
 use std::{fs, sync::Arc, time::Duration};
 
-use engine_support::{Host, ORDERS, Releases, SETTINGS, at_once, command, files, manifest, perform, runtime, zero};
+use engine_support::{
+    ORDERS, Releases, SETTINGS, Shop, acked, command, failed, files, manifest, perform, runtime, shop, shop_with,
+    update, zero,
+};
 use plugmend_agent::{
     domain::installed::LayoutKind,
     engine::{Ended, NoProgress, OpenError},
 };
 use plugmend_shared::{
     bundle::manifest::{SmokeTest, Undo},
-    protocol::command::{CommandKind, Outcome, OutcomeStatus},
+    protocol::command::{CommandKind, OutcomeStatus},
 };
 
 const LAYOUTS: [LayoutKind; 3] = [LayoutKind::Exchange, LayoutKind::Symlink, LayoutKind::Stub];
-
-struct Shop {
-    _top: tempfile::TempDir,
-    host: Host,
-}
-
-/// A shop whose repository has 1.1.0 and 1.2.0.
-fn shop(layout: LayoutKind) -> Shop {
-    shop_with(layout, |_| {})
-}
-
-fn shop_with(layout: LayoutKind, more: impl FnOnce(&mut Releases)) -> Shop {
-    let top = tempfile::tempdir().unwrap();
-    let host = Host::new(top.path(), layout);
-    let mut releases = Releases::new();
-    for version in ["1.1.0", "1.2.0"] {
-        let files = files(version, version);
-        releases.add(manifest(version, &files), files);
-    }
-    more(&mut releases);
-    releases.save(&host.repository());
-    Shop { _top: top, host }
-}
-
-fn acked(ended: Ended) -> Outcome {
-    match ended {
-        Ended::Ack(outcome) => outcome,
-        other => panic!("not carried out: {other:?}"),
-    }
-}
-
-fn failed(ended: Ended) -> (String, bool, Outcome) {
-    match ended {
-        Ended::Fail {
-            error,
-            retryable,
-            result,
-        } => (error, retryable, result),
-        other => panic!("it should have failed: {other:?}"),
-    }
-}
-
-fn update(n: u64, version: &str) -> plugmend_shared::protocol::command::Command {
-    command(n, CommandKind::Update, Some(version))
-}
 
 #[test]
 fn each_layout_updates_goes_back_and_keeps_the_plugins_data() {
@@ -110,6 +68,53 @@ fn a_second_update_is_one_small_delta_pack() {
     assert_eq!(targets.len(), 1, "{targets:?}");
     assert!(targets[0].0.contains("delta-"));
     assert_eq!(outcome.bytes_fetched, targets[0].1);
+}
+
+#[test]
+fn an_adopted_folder_that_is_a_signed_release_is_known_as_such() {
+    let like = |releases: &mut Releases| {
+        releases.add(manifest("1.0.0", &zero()), zero());
+        let newer = files("1.0.1", "1.0.1");
+        releases.add(manifest("1.0.1", &newer), newer);
+    };
+    for layout in LAYOUTS {
+        let Shop { _top, host } = shop_with(layout, like);
+        let asked = Arc::default();
+        let mut engine = host
+            .open_with(Arc::default(), Arc::default(), Arc::clone(&asked))
+            .unwrap();
+        assert!(!engine.verify().unwrap().signed, "nothing was asked yet");
+        assert!(runtime().block_on(engine.recognise()).unwrap(), "{layout}");
+        let known = engine.verify().unwrap();
+        assert!(known.signed && known.intact, "{layout} {known:?}");
+        drop(engine);
+        let mut engine = host
+            .open_with(Arc::default(), Arc::default(), Arc::clone(&asked))
+            .unwrap();
+        asked.lock().unwrap().clear();
+        acked(perform(&mut engine, &update(1, "1.0.1")));
+        let whole = asked.lock().unwrap().iter().any(|(path, _)| path.ends_with("pack"));
+        assert!(!whole, "{layout} a delta was enough: {asked:?}");
+        acked(perform(&mut engine, &command(2, CommandKind::Rollback, None)));
+        assert_eq!(host.visible(), zero(), "{layout}");
+        assert!(engine.verify().unwrap().intact, "{layout}");
+    }
+}
+
+#[test]
+fn an_adopted_folder_that_somebody_changed_is_not_taken_for_a_release() {
+    let like = |releases: &mut Releases| {
+        releases.add(manifest("1.0.0", &zero()), zero());
+    };
+    let Shop { _top, host } = shop_with(LayoutKind::Exchange, like);
+    fs::write(host.plugin().join("lib/mine.php"), "<?php // a patch of my own").unwrap();
+    let mut engine = host.open().unwrap();
+    assert!(!runtime().block_on(engine.recognise()).unwrap());
+    assert!(!engine.verify().unwrap().signed);
+    // Put under its signed release by an order.
+    let outcome = acked(perform(&mut engine, &update(1, "1.0.0")));
+    assert_eq!(outcome.status, OutcomeStatus::Committed);
+    assert_eq!(host.visible(), zero());
 }
 
 #[test]
@@ -167,23 +172,6 @@ fn settings_are_set_by_key_and_the_hosts_own_are_left_alone() {
         let kept: serde_json::Value = serde_json::from_slice(&fs::read(&settings).unwrap()).unwrap();
         assert_eq!(kept, now, "{layout}");
     }
-}
-
-#[test]
-fn bad_settings_are_taken_back_key_by_key() {
-    let Shop { _top, mut host } = shop(LayoutKind::Exchange);
-    let mut engine = host.open().unwrap();
-    acked(perform(&mut engine, &update(1, "1.1.0")));
-    drop(engine);
-    host.bad_version = Some("1.1.0".to_owned());
-    let mut engine = host.open().unwrap();
-    let mut order = command(2, CommandKind::ConfigUpdate, None);
-    order.payload.config = serde_json::json!({"timeout_ms": 2000}).as_object().cloned();
-    let (error, _, outcome) = failed(perform(&mut engine, &order));
-    assert!(error.starts_with("probe_fatal"), "{error}");
-    assert_eq!(outcome.status, OutcomeStatus::Reverted);
-    let now: serde_json::Value = serde_json::from_slice(&fs::read(host.plugin().join(SETTINGS)).unwrap()).unwrap();
-    assert_eq!(now, serde_json::json!({"timeout_ms": 1000, "secret": "mine"}));
 }
 
 #[test]
@@ -265,66 +253,6 @@ fn a_smoke_test_that_fails_keeps_the_release_away() {
     assert_eq!(host.visible(), zero());
     acked(perform(&mut engine, &update(2, "1.3.0")));
     assert_eq!(host.visible(), files("1.3.0", "1.3.0"));
-}
-
-#[test]
-fn a_reload_hook_that_fails_takes_the_release_back_but_does_not_hold_it_back() {
-    let Shop { _top, mut host } = shop(LayoutKind::Symlink);
-    host.reload = Some(vec!["/bin/false".to_owned()]);
-    let mut engine = host.open().unwrap();
-    let (error, retryable, outcome) = failed(perform(&mut engine, &update(1, "1.1.0")));
-    assert!(error.starts_with("hook_failed") && retryable, "{error}");
-    assert_eq!(outcome.status, OutcomeStatus::Reverted);
-    assert_eq!(host.visible(), zero());
-    drop(engine);
-    host.reload = None;
-    acked(perform(&mut host.open().unwrap(), &update(2, "1.1.0")));
-}
-
-#[test]
-fn a_change_on_trial_can_be_sent_back_and_a_stop_leaves_it_for_the_next_start() {
-    let Shop { _top, host } = shop(LayoutKind::Exchange);
-    let signals: Arc<plugmend_agent::engine::Signals> = Arc::default();
-    let mut engine = host
-        .open_with(Arc::default(), Arc::clone(&signals), Arc::default())
-        .unwrap();
-    let mut order = update(1, "1.1.0");
-    order.payload.health = Some(plugmend_shared::protocol::command::HealthPolicy {
-        extended_watch_seconds: 1800,
-        ..at_once()
-    });
-    signals.stop();
-    assert_eq!(perform(&mut engine, &order), Ended::Stopped);
-    drop(engine);
-    let signals: Arc<plugmend_agent::engine::Signals> = Arc::default();
-    let mut engine = host
-        .open_with(Arc::default(), Arc::clone(&signals), Arc::default())
-        .unwrap();
-    assert_eq!(engine.status().change.unwrap().stage, "trial");
-    assert_eq!(host.visible(), files("1.1.0", "1.1.0"));
-    signals.go_back();
-    let resumed = runtime().block_on(engine.resume(&NoProgress)).unwrap();
-    let Some((Some(command), Ended::Fail { error, .. })) = resumed else {
-        panic!("{resumed:?}");
-    };
-    assert_eq!(command, order.id);
-    assert!(error.starts_with("asked_to_go_back"), "{error}");
-    assert_eq!(host.visible(), zero());
-}
-
-#[test]
-fn going_back_works_without_the_repository() {
-    let Shop { _top, host } = shop(LayoutKind::Exchange);
-    let mut engine = host.open().unwrap();
-    acked(perform(&mut engine, &update(1, "1.1.0")));
-    acked(perform(&mut engine, &update(2, "1.2.0")));
-    let away = host.top.join("away");
-    fs::rename(host.repository(), &away).unwrap();
-    let (error, retryable, _) = failed(perform(&mut engine, &update(3, "1.1.0")));
-    assert!(error.starts_with("unreachable") && retryable, "{error}");
-    acked(perform(&mut engine, &command(4, CommandKind::Rollback, None)));
-    assert_eq!(host.visible(), files("1.1.0", "1.1.0"));
-    fs::rename(away, host.repository()).unwrap();
 }
 
 #[test]

@@ -60,6 +60,10 @@ pub struct SettingsChange {
     pub after: Map<String, Value>,
     /// What was there; a key that was not there is null here.
     pub before: Map<String, Value>,
+    /// Digest of the whole file as it was, which is kept beside the ledger; absent when there was none. A plugin that
+    /// spoils its file during the trial gets it back from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Digest>,
 }
 
 /// Why a change did not begin, did not go on, or was taken back.
@@ -71,6 +75,10 @@ pub struct Failure {
     pub words: String,
     /// Whether trying again could help.
     pub retryable: bool,
+    /// Whether the release itself did harm here, so that it is held back. A host's own trouble (a hook, a full disk) or
+    /// a person's wish is no harm.
+    #[serde(default)]
+    pub harmful: bool,
 }
 
 impl Failure {
@@ -80,6 +88,7 @@ impl Failure {
             code: code.to_owned(),
             words: words.into(),
             retryable: true,
+            harmful: false,
         }
     }
 
@@ -89,6 +98,15 @@ impl Failure {
             code: code.to_owned(),
             words: words.into(),
             retryable: false,
+            harmful: false,
+        }
+    }
+
+    /// Harm that a release did while it was watched: it is taken back, and held back.
+    pub fn harmful(code: &str, words: impl Into<String>) -> Self {
+        Self {
+            harmful: true,
+            ..Self::lasting(code, words)
         }
     }
 }

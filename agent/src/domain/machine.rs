@@ -81,6 +81,11 @@ impl Stage {
         }
     }
 
+    /// Whether nothing of the plugin has been touched yet.
+    pub fn is_preparing(&self) -> bool {
+        !matches!(self, Self::Activate { .. } | Self::Trial { .. } | Self::Revert { .. })
+    }
+
     /// The tree that the change brings, once it is laid out.
     pub fn tree(&self) -> Option<&Tree> {
         match self {

@@ -11,3 +11,4 @@ pub mod schedule;
 pub mod settings;
 mod stats;
 pub mod trial;
+pub mod undone;

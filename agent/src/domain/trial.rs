@@ -125,18 +125,18 @@ fn silence_allowed(policy: &HealthPolicy) -> Duration {
 /// What takes a release back.
 fn harm(watch: &Watch, seen: &Seen) -> Option<Failure> {
     if let Some(words) = &seen.fatal {
-        return Some(Failure::lasting("probe_fatal", words.clone()));
+        return Some(Failure::harmful("probe_fatal", words.clone()));
     }
     if seen.failed_in_a_row >= FAILS_IN_A_ROW {
         let words = seen.last_failure.clone().unwrap_or_default();
-        return Some(Failure::lasting(
+        return Some(Failure::harmful(
             "probe_failed",
             format!("{} probe rounds failed in a row: {words}", seen.failed_in_a_row),
         ));
     }
     let silence = silence_allowed(&watch.policy);
     if watch.before.heard && !seen.heard && seen.elapsed >= silence {
-        return Some(Failure::lasting(
+        return Some(Failure::harmful(
             "silent",
             format!(
                 "the plugin spoke before the swap and was not heard for {} s after it",
@@ -150,14 +150,14 @@ fn harm(watch: &Watch, seen: &Seen) -> Option<Failure> {
         (watch.before.errors, watch.before.requests),
     );
     if let Some(words) = errors {
-        return Some(Failure::lasting("error_rate", format!("errors of requests: {words}")));
+        return Some(Failure::harmful("error_rate", format!("errors of requests: {words}")));
     }
     let webhooks = worse(
         watch,
         (seen.webhook_failed, seen.webhook_total),
         (watch.before.webhook_failed, watch.before.webhook_total),
     );
-    webhooks.map(|words| Failure::lasting("webhook_fail_rate", format!("failed webhooks: {words}")))
+    webhooks.map(|words| Failure::harmful("webhook_fail_rate", format!("failed webhooks: {words}")))
 }
 
 /// Above the threshold, and worse than before by more than chance: both, in words.

@@ -1,7 +1,7 @@
 //! The swap and the way back. The plugin's data is taken into safety first, the tree is hashed once more, then one
 //! system call decides, then the hooks make it seen.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use plugmend_shared::bundle::path::RelPath;
 
@@ -16,6 +16,8 @@ use crate::{
     upstream::repo::Transport,
 };
 
+/// Between the two tries of a hook.
+const HOOK_PAUSE: Duration = Duration::from_secs(1);
 /// Diagnostics of bad releases that are kept.
 const KEPT_DIAGNOSTICS: usize = 5;
 
@@ -148,20 +150,24 @@ impl<T: Transport> Engine<T> {
         Ok(())
     }
 
+    /// Makes the change seen. A hook that fails is tried once more: a service that is just being reloaded, say. Failing
+    /// twice it is the host's trouble: no release is held back for it, and the order is not tried again by itself, which
+    /// would swap the plugin to and fro as long as the hook is broken.
     pub(super) fn after_swap(&self) -> Result<(), Failure> {
         let mut token = [0_u8; 16];
         self.random
             .fill(&mut token)
             .map_err(|_| Failure::passing("no_randomness", "the system gave no randomness"))?;
-        let hooked = self.options.hooks.after_swap(&self.site.work, &hex::encode(token));
-        hooked.map_err(|e| Failure::passing("hook_failed", chain(&e)))
-    }
-
-    pub(super) fn note(&mut self, words: String) {
-        tracing::warn!(words, "note on the change in progress");
-        if self.notes.len() < 20 {
-            self.notes.push(words);
-        }
+        let run = || self.options.hooks.after_swap(&self.site.work, &hex::encode(token));
+        let hooked = run().or_else(|e| {
+            tracing::warn!(error = chain(&e), "a hook failed; it is tried once more");
+            std::thread::sleep(HOOK_PAUSE);
+            run()
+        });
+        hooked.map_err(|e| {
+            let words = format!("{}. Mend it on the host, then send the order again", chain(&e));
+            Failure::lasting("hook_failed", words)
+        })
     }
 
     /// What is known of a bad release, before it is left. That it can not be kept hinders nothing.

@@ -103,6 +103,11 @@ impl<T: Transport> Engine<T> {
                 Err(e) => tracing::info!(error = chain(&e), "the delta pack is refused; fetching the manifest"),
             }
         }
+        Ok((self.fetch_manifest(release).await?, None))
+    }
+
+    /// The manifest itself, checked and kept.
+    pub(super) async fn fetch_manifest(&mut self, release: &SignedRelease) -> Result<Manifest, Failure> {
         let bytes = self
             .repository
             .fetch_target(&release.manifest)
@@ -118,7 +123,7 @@ impl<T: Transport> Engine<T> {
             ));
         }
         write_manifest(&self.state, &release.digest, &bytes)?;
-        Ok((manifest, None))
+        Ok(manifest)
     }
 
     /// The delta pack from what runs, when there is one; kept, so that a restart has it.
@@ -241,6 +246,12 @@ impl<T: Transport> Engine<T> {
     }
 
     async fn get_range(&mut self, target: &SignedTarget, from: u64, to: u64) -> Result<bytes::Bytes, Failure> {
+        // Over a slow line this goes on for long.
+        if let Some(open) = &self.ledger.transaction
+            && let Some(failure) = self.left(&open.change, &open.stage)
+        {
+            return Err(failure);
+        }
         let bytes = self
             .repository
             .fetch_range(target, from..to)
@@ -251,9 +262,11 @@ impl<T: Transport> Engine<T> {
     }
 
     fn count(&mut self, bytes: u64) {
-        if let Some(open) = &mut self.ledger.transaction {
-            open.bytes_fetched = open.bytes_fetched.saturating_add(bytes);
-        }
+        let count = match &mut self.ledger.transaction {
+            Some(open) => &mut open.bytes_fetched,
+            None => &mut self.fetched_before,
+        };
+        *count = count.saturating_add(bytes);
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod activate;
 mod answer;
+mod back;
 mod contents;
 mod doctor;
 mod fetch;
@@ -15,6 +16,7 @@ mod options;
 mod order;
 mod plan;
 mod preflight;
+mod recognise;
 mod recover;
 mod run;
 mod settings;
@@ -70,9 +72,15 @@ pub struct Engine<T> {
     unsaved: bool,
     /// The payload of the order in hand: approvals are judged once the manifest is known.
     payload: CommandPayload,
+    /// When that order was received; absent when a person on the host asks.
+    received_at: Option<jiff::Timestamp>,
     /// What was told of data that both sides of a swap changed.
     notes: Vec<String>,
     settled: Vec<(CommandId, Ended)>,
+    /// Bytes that the order in hand fetched before its change was begun.
+    fetched_before: u64,
+    /// The adopted tree and the release that it was compared with and is not.
+    unlike: Option<(String, plugmend_shared::ids::Digest)>,
     /// The release whose contents are worth keeping for another try.
     coming: Option<plugmend_shared::ids::Digest>,
     _locks: [Lock; 2],
@@ -94,6 +102,14 @@ impl<T> Engine<T> {
         match &self.ledger.installed.digest {
             Some(digest) => Ok(self.manifest(digest)?.map(|(manifest, _)| manifest)),
             None => Ok(None),
+        }
+    }
+
+    /// Adds to what will be told of the change in hand.
+    pub(super) fn note(&mut self, words: String) {
+        tracing::warn!(words, "note on the change in progress");
+        if self.notes.len() < 20 {
+            self.notes.push(words);
         }
     }
 

@@ -130,8 +130,11 @@ impl<T: Transport> Engine<T> {
             ledger,
             unsaved: false,
             payload: plugmend_shared::protocol::command::CommandPayload::default(),
+            received_at: None,
             notes: Vec::new(),
             settled: Vec::new(),
+            fetched_before: 0,
+            unlike: None,
             coming: None,
             _locks: [state_lock, site_lock],
         };
@@ -227,6 +230,7 @@ fn adopt(options: &EngineOptions, site: &Site, file: &LedgerFile) -> Result<Ledg
         generation: plugmend_shared::generation::Generation::ZERO,
         results: Vec::new(),
         quarantine: Vec::new(),
+        undone: None,
     };
     file.write(&mut ledger)?;
     Ok(ledger)

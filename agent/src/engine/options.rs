@@ -77,7 +77,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Asks a change on trial to go back, now. Without one, the next change is not affected.
+    /// Asks the change in hand to go back: one on trial at once, one that is being prepared before it is activated. It
+    /// holds until [`Signals::forget_back`], which comes before the next order.
     pub fn go_back(&self) {
         self.back.store(true, Ordering::SeqCst);
         self.wake.notify_waiters();
@@ -89,11 +90,13 @@ impl Signals {
         self.wake.notify_waiters();
     }
 
-    pub(super) fn forget_back(&self) {
+    /// What is begun from here on is not meant.
+    pub fn forget_back(&self) {
         self.back.store(false, Ordering::SeqCst);
     }
 
-    pub(super) fn wants_back(&self) -> bool {
+    /// Whether the change in hand is to go back.
+    pub fn wants_back(&self) -> bool {
         self.back.load(Ordering::SeqCst)
     }
 

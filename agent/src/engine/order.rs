@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use plugmend_shared::{
     ids::{CommandId, Digest},
-    protocol::command::{Command, CommandKind, CommandPayload, HealthPolicy, Outcome, OutcomeStatus},
+    protocol::command::{Command, CommandKind, CommandPayload, Outcome, OutcomeStatus},
 };
 
-use super::{Ended, Engine, ProgressSink, answer, chain, plan::direction, recover::ledger_failure};
+use super::{
+    Ended, Engine, ProgressSink, answer, chain, plan::direction, recover::ledger_failure, watch::asked_to_go_back,
+};
 use crate::{
     domain::{
         change::{Change, ChangeKind, Failure, SettingsChange},
@@ -15,7 +17,7 @@ use crate::{
         installed::Tree,
         settings,
     },
-    upstream::repo::{Freshness, Transport},
+    upstream::repo::Transport,
 };
 
 impl<T: Transport> Engine<T> {
@@ -30,47 +32,36 @@ impl<T: Transport> Engine<T> {
         if let Err(failure) = self.ready(sink).await {
             return self.refused(&failure);
         }
-        if let Err(failure) = gate::order(&self.host(), &command.payload, age) {
-            let ended = self.refused(&failure);
-            self.close(command.id, &ended);
-            return ended;
+        let changes = matches!(command.kind, CommandKind::Update | CommandKind::ConfigUpdate);
+        let mut allowed = gate::order(&self.host(), &command.payload, age);
+        if changes && self.signals.wants_back() {
+            allowed = allowed.and(Err(asked_to_go_back("before it was begun")));
         }
-        self.ledger.generation = self.ledger.generation.max(command.payload.generation);
-        self.payload = command.payload.clone();
-        let ended = match self.carry_out(command.kind, Some(command.id), sink).await {
-            Ok(ended) => ended,
-            Err(failure) => self.refused(&failure),
+        let done = match allowed {
+            Ok(()) => {
+                self.ledger.generation = self.ledger.generation.max(command.payload.generation);
+                self.payload = command.payload.clone();
+                self.received_at = self.clock.now().checked_sub(age).ok();
+                self.carry_out(command.kind, Some(command.id), sink).await
+            }
+            Err(failure) => Err(failure),
         };
         self.payload = CommandPayload::default();
+        self.received_at = None;
+        let ended = done.unwrap_or_else(|failure| {
+            if changes {
+                self.undo(None);
+            }
+            self.refused(&failure)
+        });
         if ended != Ended::Stopped {
             self.close(command.id, &ended);
         }
         ended
     }
 
-    /// Goes back, for a person on the host; to the release before when none is named. `force` goes back from a release
-    /// that changed its data: the person has restored the snapshot.
-    pub async fn rollback_local(&mut self, to: Option<semver::Version>, force: bool, sink: &dyn ProgressSink) -> Ended {
-        if let Err(failure) = self.ready(sink).await {
-            return self.refused(&failure);
-        }
-        // A person waits: one look, and no watch after it.
-        self.payload = CommandPayload {
-            version: to,
-            health: Some(HealthPolicy {
-                health_check_timeout_seconds: 0,
-                extended_watch_seconds: 0,
-                ..HealthPolicy::default()
-            }),
-            ..CommandPayload::default()
-        };
-        let ended = self.roll_back(None, force, sink).await;
-        self.payload = CommandPayload::default();
-        ended.unwrap_or_else(|failure| self.refused(&failure))
-    }
-
     /// What must be finished before anything new is begun.
-    async fn ready(&mut self, sink: &dyn ProgressSink) -> Result<(), Failure> {
+    pub(super) async fn ready(&mut self, sink: &dyn ProgressSink) -> Result<(), Failure> {
         if self.unsaved {
             self.file.write(&mut self.ledger).map_err(|e| ledger_failure(&e))?;
             self.unsaved = false;
@@ -103,12 +94,16 @@ impl<T: Transport> Engine<T> {
 
     async fn update(&mut self, command: Option<CommandId>, sink: &dyn ProgressSink) -> Result<Ended, Failure> {
         self.refresh(direction(ChangeKind::Update)).await?;
+        self.fetched_before = 0;
+        self.try_recognise().await;
         let (version, digest) = self.signed_release(ChangeKind::Update)?;
         let installed = self.ledger.installed.clone();
         let kind = if installed.digest == Some(digest) {
             if self.verify()?.intact {
                 let words = format!("{version} is installed and intact");
-                return Ok(Ended::Ack(answer::outcome(OutcomeStatus::Unchanged, &installed, words)));
+                let mut outcome = answer::outcome(OutcomeStatus::Unchanged, &installed, words);
+                outcome.bytes_fetched = self.fetched_before;
+                return Ok(Ended::Ack(outcome));
             }
             ChangeKind::Reinstall
         } else {
@@ -118,109 +113,8 @@ impl<T: Transport> Engine<T> {
         self.make(change, sink).await
     }
 
-    async fn roll_back(
-        &mut self,
-        command: Option<CommandId>,
-        force: bool,
-        sink: &dyn ProgressSink,
-    ) -> Result<Ended, Failure> {
-        let kind = ChangeKind::Rollback;
-        let installed = &self.ledger.installed;
-        if self.payload.release_digest.is_none() && self.payload.version.as_ref() == Some(&installed.version) {
-            let words = format!("{} is installed already", installed.version);
-            return Ok(Ended::Ack(answer::outcome(OutcomeStatus::Unchanged, installed, words)));
-        }
-        let fresh = self.refresh(direction(kind)).await;
-        let waiting = self.waiting_tree()?;
-        let (version, digest) = match &waiting {
-            // Release zero is nobody's release; the minimum version binds it all the same.
-            Some(tree) if tree.digest.is_none() => {
-                self.judge_zero(tree)?;
-                (tree.version.clone(), None)
-            }
-            Some(tree) => {
-                fresh?;
-                let wanted = tree.digest.unwrap_or(Digest([0; 32]));
-                self.payload.release_digest.get_or_insert(wanted);
-                let (version, digest) = self.signed_release(kind)?;
-                (version, Some(digest))
-            }
-            // Signatures of some time ago are enough to keep what ran here, not to fetch anything.
-            None => {
-                if fresh? != Freshness::Current {
-                    let words = "a release that is not kept on this host needs current signatures; it is tried again";
-                    return Err(Failure::passing("unreachable", words));
-                }
-                let (version, digest) = self.signed_release(kind)?;
-                (version, Some(digest))
-            }
-        };
-        if digest.is_some() && digest == self.ledger.installed.digest {
-            let words = format!("{version} is installed already");
-            return Ok(Ended::Ack(answer::outcome(
-                OutcomeStatus::Unchanged,
-                &self.ledger.installed,
-                words,
-            )));
-        }
-        // Going back asks for less than going forward, so it must not lead forward.
-        if command.is_some() && version > self.ledger.installed.version {
-            let words = format!(
-                "{version} is newer than {}: send an update",
-                self.ledger.installed.version
-            );
-            return Err(Failure::lasting("not_back", words));
-        }
-        if !force {
-            self.judge_way_back()?;
-        }
-        let change = self.change(command, kind, (version, digest), waiting);
-        self.make(change, sink).await
-    }
-
-    /// The kept tree that the order means: the one named, else the one before, else release zero.
-    fn waiting_tree(&self) -> Result<Option<Tree>, Failure> {
-        let ledger = &self.ledger;
-        let kept = || {
-            ledger
-                .previous
-                .iter()
-                .chain(&ledger.zero)
-                .filter(|tree| tree.name != ledger.installed.name)
-        };
-        let (version, digest) = (&self.payload.version, &self.payload.release_digest);
-        let found = match (version, digest) {
-            (None, None) => Some(kept().next().cloned().ok_or_else(|| {
-                Failure::lasting("nothing_before", "there is no release before this one on this host")
-            })?),
-            (_, Some(digest)) => kept().find(|tree| tree.digest == Some(*digest)).cloned(),
-            (Some(version), None) => kept().find(|tree| tree.version == *version).cloned(),
-        };
-        // A tree whose folder is gone is fetched anew.
-        Ok(found.filter(|tree| self.tree_dir(tree).is_ok()))
-    }
-
-    fn judge_zero(&self, zero: &Tree) -> Result<(), Failure> {
-        let info = self.repository.product_info().ok();
-        let minimum = info.and_then(|info| info.minimum_version.as_ref());
-        match minimum.filter(|minimum| zero.version < **minimum) {
-            Some(minimum) => {
-                let words = format!("{} is below the signed minimum version {minimum}", zero.version);
-                Err(Failure::lasting("below_minimum", words))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn judge_way_back(&self) -> Result<(), Failure> {
-        match self.installed_manifest()? {
-            Some(now) => gate::way_back(&now),
-            None => Ok(()),
-        }
-    }
-
     /// The signed release that the order means, once the gate has let it pass.
-    fn signed_release(&self, kind: ChangeKind) -> Result<(semver::Version, Digest), Failure> {
+    pub(super) fn signed_release(&self, kind: ChangeKind) -> Result<(semver::Version, Digest), Failure> {
         let repo = |e| super::fetch::repo_failure(&e);
         let payload = &self.payload;
         let release = match (&payload.release_digest, &payload.version) {
@@ -256,6 +150,7 @@ impl<T: Transport> Engine<T> {
             file: spec.file.clone(),
             before: settings::before(&now, &wanted),
             after: wanted,
+            kept: self.keep_settings(&spec.file)?,
         };
         let installed = self.ledger.installed.clone();
         if change.before == change.after {
@@ -313,7 +208,7 @@ impl<T: Transport> Engine<T> {
         )))
     }
 
-    fn change(
+    pub(super) fn change(
         &self,
         command: Option<CommandId>,
         kind: ChangeKind,
@@ -334,12 +229,12 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    async fn make(&mut self, change: Change, sink: &dyn ProgressSink) -> Result<Ended, Failure> {
+    pub(super) async fn make(&mut self, change: Change, sink: &dyn ProgressSink) -> Result<Ended, Failure> {
         let begun = self.begin(change, sink).await;
         begun.map_err(|e| Failure::passing("stuck", chain(&e)))
     }
 
-    fn refused(&self, failure: &Failure) -> Ended {
+    pub(super) fn refused(&self, failure: &Failure) -> Ended {
         let words = format!("not done, nothing was touched: {}", failure.words);
         Ended::fail(
             failure,

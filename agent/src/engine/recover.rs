@@ -91,6 +91,7 @@ impl<T: Transport> Engine<T> {
             };
             self.ledger.next_tree += 1;
             self.ledger.previous = None;
+            self.ledger.undone = None;
         }
         self.ledger.installed.ino = active.ino;
         if let Some(tree) = active.tree {

@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use plugmend_shared::protocol::command::OutcomeStatus;
 
-use super::{Ended, Engine, ProgressSink, answer, millis, recover::ledger_failure};
+use super::{Ended, Engine, ProgressSink, answer, millis, recover::ledger_failure, watch::asked_to_go_back};
 use crate::{
     domain::{
         change::{Change, ChangeKind, Ending, Failure},
         machine::{self, Event, Next, Stage, Stuck, Verdict},
         quarantine, trial,
+        undone::Undone,
     },
     store::ledger::{StoredResult, Transaction},
     upstream::repo::Transport,
@@ -35,11 +36,10 @@ impl<T: Transport> Engine<T> {
             stage: Stage::Fetch,
             tree_name,
             stamp,
-            bytes_fetched: 0,
+            bytes_fetched: std::mem::take(&mut self.fetched_before),
             timings_ms: std::collections::BTreeMap::new(),
         });
         self.notes.clear();
-        self.signals.forget_back();
         if let Err(e) = self.file.write(&mut self.ledger) {
             self.ledger = before;
             let refused = answer::outcome(OutcomeStatus::Refused, &self.ledger.installed, "nothing was touched");
@@ -57,7 +57,7 @@ impl<T: Transport> Engine<T> {
             let (change, stage) = (&open.change, &open.stage);
             sink.progress(change.command, stage.name(), &describe(change, stage), None);
             let began = Instant::now();
-            let step = self.work(change, stage, sink).await;
+            let step = self.step(change, stage, sink).await;
             if let Some(open) = &mut self.ledger.transaction {
                 let spent = open.timings_ms.entry(stage.name().to_owned()).or_default();
                 *spent = spent.saturating_add(millis(began.elapsed()));
@@ -85,6 +85,22 @@ impl<T: Transport> Engine<T> {
                 }
             }
         }
+    }
+
+    /// One stage's work. A change that is asked to go back while it is being prepared is left there.
+    async fn step(&mut self, change: &Change, stage: &Stage, sink: &dyn ProgressSink) -> Step {
+        if let Some(failure) = self.left(change, stage) {
+            return Step::Event(Event::Failed(failure));
+        }
+        match (self.work(change, stage, sink).await, self.left(change, stage)) {
+            (Step::Event(_), Some(failure)) => Step::Event(Event::Failed(failure)),
+            (step, _) => step,
+        }
+    }
+
+    pub(super) fn left(&self, change: &Change, stage: &Stage) -> Option<Failure> {
+        let called = change.kind != ChangeKind::Rollback && stage.is_preparing() && self.signals.wants_back();
+        called.then(|| asked_to_go_back("before it was activated"))
     }
 
     async fn work(&mut self, change: &Change, stage: &Stage, sink: &dyn ProgressSink) -> Step {
@@ -137,8 +153,10 @@ impl<T: Transport> Engine<T> {
         };
         let change = &open.change;
         self.coming = None;
-        if let Ending::Committed { .. } = ending {
-            self.commit(&open);
+        match &ending {
+            Ending::Committed { .. } => self.commit(&open),
+            Ending::Reverted(_) if change.kind == ChangeKind::Update => self.undo(Some(change.version.clone())),
+            Ending::Reverted(_) | Ending::Abandoned(_) => self.undo(None),
         }
         let mut outcome = answer::outcome(OutcomeStatus::Refused, &self.ledger.installed, String::new());
         outcome.from_version = Some(change.from.version.clone());
@@ -188,14 +206,21 @@ impl<T: Transport> Engine<T> {
             // A tree that was tampered with is nothing to go back to.
             ChangeKind::Reinstall => self.ledger.installed = to.clone(),
             ChangeKind::Update | ChangeKind::Rollback => {
+                self.ledger.undone = None;
                 self.ledger.previous = Some(std::mem::replace(&mut self.ledger.installed, to.clone()));
             }
         }
     }
 
+    /// Remembers that a change did not come to stay; `reverted` is its release, when that ran.
+    pub(super) fn undo(&mut self, reverted: Option<semver::Version>) {
+        let undone = Undone::and(self.ledger.undone.as_ref(), self.clock.now(), reverted);
+        self.ledger.undone = Some(undone);
+    }
+
     /// A release that did harm here is not tried again; one that failed for want of room, say, may be.
     fn hold_back(&mut self, change: &Change, why: &Failure) {
-        let (false, Some(digest), ChangeKind::Update) = (why.retryable, change.digest, change.kind) else {
+        let (true, Some(digest), ChangeKind::Update) = (why.harmful, change.digest, change.kind) else {
             return;
         };
         let entry = quarantine::Entry {

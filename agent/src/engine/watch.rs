@@ -50,8 +50,7 @@ impl<T: Transport> Engine<T> {
                 return None;
             }
             if self.signals.wants_back() {
-                let words = "it was asked to go back while it was watched";
-                return Some(Verdict::Unhealthy(Failure::passing("asked_to_go_back", words)));
+                return Some(called_back(change.kind));
             }
             crash_point!("engine.trial.look");
             self.look(&mut seen, to, &start, began);
@@ -72,6 +71,21 @@ impl<T: Transport> Engine<T> {
             }
         }
     }
+}
+
+/// The verdict on a change that is asked to go back while it is watched. It is nobody's fault, so that nothing is held
+/// back; and it is not tried again, which would undo the wish.
+fn called_back(kind: ChangeKind) -> Verdict {
+    match kind {
+        // It is the way back.
+        ChangeKind::Rollback => Verdict::Inconclusive("the watch was cut short by another order to go back".to_owned()),
+        _ => Verdict::Unhealthy(asked_to_go_back("while it was watched")),
+    }
+}
+
+/// Somebody wants the release before.
+pub(super) fn asked_to_go_back(when: &str) -> Failure {
+    Failure::lasting("asked_to_go_back", format!("it was asked to go back {when}"))
 }
 
 impl<T> Engine<T> {

@@ -247,6 +247,18 @@ impl Site {
         Path::new(SHARED).join(rel.as_str())
     }
 
+    /// Moves `from`, which was the data of `rel` until now, to `kept/`; where to is told. The last five are kept.
+    ///
+    /// # Errors
+    /// The filesystem refused.
+    pub fn keep_replaced(&self, from: &Path, rel: &RelPath) -> Result<PathBuf, FsError> {
+        let parent = match from.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => self.work.open_dir(parent)?,
+            _ => self.work.again()?,
+        };
+        self.keep(&parent, Path::new(from.file_name().unwrap_or_default()), rel, 'r')
+    }
+
     /// Moves an entry to `kept/`, under a name that tells where it was; `why` sorts them: `r` replaced by the plugin
     /// (the last five are kept), `c` changed on both sides (all are kept).
     fn keep(&self, dir: &Dir, leaf: &Path, rel: &RelPath, why: char) -> Result<PathBuf, FsError> {

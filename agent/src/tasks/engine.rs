@@ -134,7 +134,7 @@ impl<T: Transport + 'static> EngineTask<T> {
                         return;
                     }
                 }
-                () = sleep_until(integrity_at) => self.integrity(),
+                () = sleep_until(integrity_at) => self.integrity().await,
             }
         }
     }
@@ -142,6 +142,8 @@ impl<T: Transport + 'static> EngineTask<T> {
     /// Goes on with what an earlier life left, and tells how it ended. Whether to go on.
     async fn settle(&mut self) -> bool {
         let sink = self.sink(None);
+        let left = self.engine.status().change.and_then(|change| change.command);
+        self.common.orders.begin(left);
         match self.engine.resume(&sink).await {
             Ok(Some((_, Ended::Stopped))) => return false,
             Ok(Some((Some(id), ended))) => self.keep(id, ended).await,
@@ -165,6 +167,8 @@ impl<T: Transport + 'static> EngineTask<T> {
         let command = &order.command;
         info!(id = %command.id, kind = command.kind.as_str(), "an order is carried out");
         let sink = self.sink(Some(&order));
+        // Before it is shown: who sees it in hand may call it back.
+        self.common.orders.begin(Some(command.id));
         sink.progress(Some(command.id), "begin", "begun", None);
         let waited = age(&order, self.common.clock.now());
         let ended = self.engine.perform(command, waited, &sink).await;
@@ -229,7 +233,7 @@ impl<T: Transport + 'static> EngineTask<T> {
                 let _ = reply.send(as_reply(ended));
             }
             Job::Verify(reply) => {
-                self.integrity();
+                self.integrity().await;
                 let found = self.engine.verify();
                 let _ = reply.send(match found {
                     Ok(found) => Reply::of(&found),
@@ -242,8 +246,14 @@ impl<T: Transport + 'static> EngineTask<T> {
         }
     }
 
-    fn integrity(&mut self) {
+    async fn integrity(&mut self) {
         self.integrity_at = Instant::now() + INTEGRITY_EVERY;
+        if let Err(failure) = self.engine.recognise().await {
+            tracing::debug!(
+                words = failure.words,
+                "the adopted folder is compared with its release another time"
+            );
+        }
         match self.engine.verify() {
             Ok(found) => {
                 let report = found.report();

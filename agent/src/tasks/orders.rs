@@ -7,12 +7,18 @@ use std::{
 };
 
 use jiff::Timestamp;
-use plugmend_shared::{generation::Generation, ids::CommandId, protocol::command::Command};
+use plugmend_shared::{
+    generation::Generation,
+    ids::CommandId,
+    protocol::command::{Command, CommandKind},
+};
 use tokio::sync::Notify;
 
 use super::progress::Teller;
-
-use crate::store::{Kept, MAX_ORDERS, Order, StoreError};
+use crate::{
+    engine::Signals,
+    store::{Kept, MAX_ORDERS, Order, StoreError},
+};
 
 /// What became of an order that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,20 +38,23 @@ pub struct Orders {
     queue: Mutex<VecDeque<Order>>,
     arrived: Notify,
     told: Teller,
+    signals: Arc<Signals>,
 }
 
 impl Orders {
-    /// The orders that a last life of the agent left. Of newly taken ones the control plane is told through `told`.
+    /// The orders that a last life of the agent left. Of newly taken ones the control plane is told through `told`; a
+    /// change in hand that one of them is to take back is told through `signals`.
     ///
     /// # Errors
     /// When they can not be read.
-    pub fn open(kept: Arc<Kept>, told: Teller) -> Result<Self, StoreError> {
+    pub fn open(kept: Arc<Kept>, told: Teller, signals: Arc<Signals>) -> Result<Self, StoreError> {
         let queue = Mutex::new(kept.orders()?.into());
         Ok(Self {
             kept,
             queue,
             arrived: Notify::new(),
             told,
+            signals,
         })
     }
 
@@ -59,10 +68,12 @@ impl Orders {
             received_at: now,
         };
         let mut queue = self.queue();
-        if let Some(known) = queue.iter_mut().find(|known| known.command.id == order.command.id) {
+        let mut is_new = true;
+        if let Some(known) = queue.iter().find(|known| known.command.id == order.command.id) {
             if known.command.payload.generation >= order.command.payload.generation {
                 return Ok(Taken::InHand);
             }
+            is_new = false;
         } else if queue.len() >= MAX_ORDERS {
             return Ok(Taken::Full);
         }
@@ -74,7 +85,12 @@ impl Orders {
         self.kept.take_order(&order)?;
         self.told.acknowledged(&order.command);
         // A new try at an order whose last try is under way comes after it.
+        let goes_back = is_new && order.command.kind == CommandKind::Rollback;
         queue.push_back(order);
+        if goes_back {
+            // It must not wait behind the watch of what it is to take back.
+            self.signals.go_back();
+        }
         self.arrived.notify_one();
         Ok(Taken::Queued)
     }
@@ -87,6 +103,17 @@ impl Orders {
                 return order.clone();
             }
             arrived.await;
+        }
+    }
+
+    /// The order `id` (none: what an earlier life left) is about to be carried out: only an order to go back that waits
+    /// behind it calls it back.
+    pub fn begin(&self, id: Option<CommandId>) {
+        let queue = self.queue();
+        self.signals.forget_back();
+        let goes_back = |command: &Command| command.kind == CommandKind::Rollback && Some(command.id) != id;
+        if queue.iter().any(|order| goes_back(&order.command)) {
+            self.signals.go_back();
         }
     }
 
@@ -152,7 +179,7 @@ mod tests {
     fn orders(dir: &std::path::Path) -> (Orders, crate::tasks::progress::Told) {
         let (teller, told) = crate::tasks::progress::channel();
         (
-            Orders::open(Arc::new(Kept::open(dir).unwrap().kept), teller).unwrap(),
+            Orders::open(Arc::new(Kept::open(dir).unwrap().kept), teller, Arc::default()).unwrap(),
             told,
         )
     }
@@ -196,6 +223,36 @@ mod tests {
         orders.kept.answer(command(1, 5).id, &failed).unwrap();
         assert_eq!(orders.take(command(1, 5), at(0)).unwrap(), Taken::InHand);
         assert_eq!(orders.take(command(1, 6), at(0)).unwrap(), Taken::Queued, "a new try");
+    }
+
+    #[tokio::test]
+    async fn an_order_to_go_back_calls_the_change_in_hand_back_and_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let back = |id| Command {
+            kind: CommandKind::Rollback,
+            ..command(id, 9)
+        };
+        {
+            let (orders, _told) = orders(dir.path());
+            orders.take(command(1, 5), at(0)).unwrap();
+            let change = orders.next().await.command.id;
+            orders.begin(Some(change));
+            assert!(!orders.signals.wants_back());
+            orders.take(back(2), at(1)).unwrap();
+            assert!(orders.signals.wants_back());
+        }
+        let (orders, _told) = orders(dir.path());
+        orders.begin(Some(command(1, 5).id));
+        assert!(orders.signals.wants_back(), "also after a restart");
+        orders.ended(command(1, 5).id).unwrap();
+        let own = orders.next().await.command.id;
+        orders.begin(Some(own));
+        assert!(
+            !orders.signals.wants_back(),
+            "the way back itself is watched to its end"
+        );
+        orders.take(back(2), at(2)).unwrap();
+        assert!(!orders.signals.wants_back(), "also when it comes again");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test helper: a panic is the report")]
 
 mod disk;
+mod shop;
 
 use std::{
     collections::BTreeMap,
@@ -50,7 +51,11 @@ use ring::rand::SystemRandom;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::disk::{read, write};
+#[allow(unused_imports, reason = "each test file uses its own part")]
+pub use self::{
+    disk::{read, write},
+    shop::{Shop, acked, failed, shop, shop_with, update},
+};
 use crate::fixture::{self, PRODUCT, Repo};
 
 /// Files of a tree, by path.

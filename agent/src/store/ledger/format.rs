@@ -85,6 +85,7 @@ pub(super) mod tests {
             generation: plugmend_shared::generation::Generation::ZERO,
             results: Vec::new(),
             quarantine: Vec::new(),
+            undone: None,
         }
     }
 

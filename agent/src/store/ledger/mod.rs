@@ -14,6 +14,7 @@ use crate::domain::{
     installed::{LayoutKind, Tree},
     machine::Stage,
     quarantine,
+    undone::Undone,
 };
 
 pub use {file::LedgerError, file::LedgerFile, format::FormatError};
@@ -56,6 +57,9 @@ pub struct Ledger {
     /// Releases that hurt this host.
     #[serde(default)]
     pub quarantine: Vec<quarantine::Entry>,
+    /// Changes that did not come to stay, since the last that did.
+    #[serde(default)]
+    pub undone: Option<Undone>,
 }
 
 /// A change in progress.
