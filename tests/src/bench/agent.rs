@@ -22,13 +22,22 @@ const IDLE: Duration = Duration::from_mins(1);
 /// How long it may settle before that.
 const SETTLE: Duration = Duration::from_secs(10);
 
+/// Heartbeats, one a second, over which its memory must stay as it is.
+const HEARTBEATS: u64 = 300;
+/// Heartbeats in which everything that an agent does has been done once.
+const FIRST: u64 = 20;
+
 /// Measures one agent with one connection, its store open and the host sampled.
 pub async fn measure(table: &mut Table) -> Result<()> {
     let program = binaries::program("plugmend-agent")?;
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let size = fs::metadata(&program)?.len() as f64;
     table.at_most("agent: the program, stripped", size, 5e6, "B");
+    at_rest(table).await?;
+    after_many(table).await
+}
 
+async fn at_rest(table: &mut Table) -> Result<()> {
     let terms = Terms {
         options: Options { heartbeat_s: 120 },
         ..Terms::default()
@@ -42,6 +51,31 @@ pub async fn measure(table: &mut Table) -> Result<()> {
         .await?;
     orders(table, &backstage, &agent).await?;
     idle(table, &agent).await
+}
+
+/// What an agent that is told to speak every second has grown to, and by how much, after some hundred heartbeats.
+async fn after_many(table: &mut Table) -> Result<()> {
+    let terms = Terms {
+        options: Options { heartbeat_s: 1 },
+        ..Terms::default()
+    };
+    let backstage = Backstage::start("shelf", "", terms).await?;
+    let plugin = backstage.folder("site")?.join("shelf");
+    shelf::write(&plugin, "1.0.0")?;
+    let shop = Shelf::start(plugin.clone()).await?;
+    let agent = backstage
+        .agent(&backstage.folder("agent")?, &host(&plugin, &shop))
+        .await?;
+    let pid = agent.pid().context("the agent runs")?;
+    tokio::time::sleep(Duration::from_secs(FIRST)).await;
+    let first = resident_bytes(pid)?;
+    tokio::time::sleep(Duration::from_secs(HEARTBEATS - FIRST)).await;
+    let last = resident_bytes(pid)?;
+    let what = format!("agent after {HEARTBEATS} heartbeats: resident memory");
+    table.at_most(&what, last, 8.0 * 1_048_576.0, "MiB");
+    let what = format!("agent: growth from heartbeat {FIRST} to {HEARTBEATS}");
+    table.at_most(&what, (last - first).max(0.0), 128.0 * 1024.0, "B");
+    Ok(())
 }
 
 fn host(plugin: &Path, shop: &Shelf) -> Host {
