@@ -24,7 +24,7 @@ test-host: build ## what needs root and system packages: PHP-FPM and nginx under
 
 lint: ## formatting, clippy, dependencies, house rules
 	@$(CARGO) fmt --all -- --check
-	@$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	@$(CARGO) clippy --workspace --all-targets --features plugmend-control-plane/object-storage --quiet -- -D warnings
 	@tests/setup/deny
 	@$(CARGO) test --quiet -p plugmend-tests --test house
 

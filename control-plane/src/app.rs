@@ -181,7 +181,10 @@ fn state(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle
 /// The release repository, with its online keys, which are made when there are none.
 fn repository(settings: &Settings) -> anyhow::Result<Repository> {
     let keys = OnlineKeys::load_or_make(&settings.repository.keys_dir, &SystemRandom::new())?;
-    Ok(Repository::open(&settings.repository.dir, keys)?)
+    match &settings.repository.url {
+        Some(url) => Ok(Repository::open_url(url, keys)?),
+        None => Ok(Repository::open(&settings.repository.dir, keys)?),
+    }
 }
 
 /// The public halves of the repository's online keys, as `plugmend release init` takes them.

@@ -5,7 +5,7 @@ mod support;
 
 use jiff::SignedDuration;
 use plugmend_control_plane::{
-    repo::{KnownReleases, Submission},
+    repo::{KnownReleases, OnlineKeys, Repository, Submission},
     service,
 };
 use plugmend_shared::{
@@ -17,6 +17,7 @@ use plugmend_shared::{
         trusted::TrustedSet,
     },
 };
+use ring::rand::SystemRandom;
 use serde_json::{Value, json};
 
 use support::releases::{PRODUCT, begin, build, order, publish, published, put, stored, upload};
@@ -280,4 +281,24 @@ async fn one_products_expired_metadata_do_not_keep_the_others_from_publishing() 
     publish(&plane, engineers.submission())
         .await
         .refuses(422, "release_refused");
+}
+
+#[tokio::test]
+async fn replicas_that_find_the_metadata_due_at_once_renew_them_once() {
+    let (plane, ..) = published().await;
+    let keys = || OnlineKeys::load_or_make(&plane.repository.path().join("keys"), &SystemRandom::new()).unwrap();
+    for day in 1..=5 {
+        plane.advance(24 * 3600 + 60);
+        let mut replicas = tokio::task::JoinSet::new();
+        for _ in 0..6 {
+            let repo = Repository::open(&plane.repository.path().join("repository"), keys()).unwrap();
+            let (db, now) = (plane.state.db.clone(), plane.now());
+            replicas.spawn(async move { service::release::refresh_if_due(&db, &repo, now).await.unwrap() });
+        }
+        let renewed = replicas.join_all().await.into_iter().filter(|renewed| *renewed).count();
+        assert_eq!(renewed, 1, "day {day}");
+        let bytes = stored(&plane, "metadata/timestamp.json").unwrap();
+        let version = Document::<Timestamp>::parse(&bytes, "timestamp").unwrap().version();
+        assert_eq!(version, day + 1);
+    }
 }

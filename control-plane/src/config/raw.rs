@@ -91,6 +91,8 @@ pub struct RawGateway {
 pub struct RawRepository {
     /// `PLUGMEND_REPOSITORY_DIR`: metadata and targets.
     pub dir: Option<PathBuf>,
+    /// `PLUGMEND_REPO_URL`: the same in object storage, `s3://bucket/folder`.
+    pub url: Option<String>,
     /// `PLUGMEND_REPOSITORY_KEYS_DIR`: the online keys of snapshot and timestamp.
     pub keys_dir: Option<PathBuf>,
 }
@@ -154,6 +156,7 @@ impl Raw {
         replace(&mut self.gateway.pki_dir, path("PLUGMEND_PKI_DIR"));
         self.gateway.overlay_identity(&lookup)?;
         replace(&mut self.repository.dir, path("PLUGMEND_REPOSITORY_DIR"));
+        replace(&mut self.repository.url, lookup("PLUGMEND_REPO_URL"));
         replace(&mut self.repository.keys_dir, path("PLUGMEND_REPOSITORY_KEYS_DIR"));
         replace(&mut self.ingest.flushers, number(&lookup, "PLUGMEND_INGEST_FLUSHERS")?);
         replace(&mut self.ingest.batch, number(&lookup, "PLUGMEND_INGEST_BATCH")?);

@@ -89,6 +89,8 @@ pub struct ApiSettings {
 pub struct RepositorySettings {
     /// Metadata and targets.
     pub dir: PathBuf,
+    /// The same in object storage, which goes before.
+    pub url: Option<String>,
     /// The online keys of snapshot and timestamp.
     pub keys_dir: PathBuf,
 }
@@ -246,6 +248,7 @@ fn networks(name: &'static str, list: Option<Vec<String>>) -> Result<Vec<Network
 fn check_repository(raw: RawRepository, state_dir: &std::path::Path) -> RepositorySettings {
     RepositorySettings {
         dir: raw.dir.unwrap_or_else(|| state_dir.join("repository")),
+        url: raw.url,
         keys_dir: raw.keys_dir.unwrap_or_else(|| state_dir.join("repository-keys")),
     }
 }

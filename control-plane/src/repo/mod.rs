@@ -10,6 +10,8 @@
 //! online keys only, and so can say which signed releases are current, but make none. Files are written in the order in
 //! which agents come to them from the end: targets, then metadata, the snapshot, and the timestamp last.
 
+#[cfg(feature = "object-storage")]
+mod bucket;
 mod check;
 mod current;
 mod error;
@@ -53,6 +55,18 @@ impl Repository {
     pub fn open(dir: &Path, keys: OnlineKeys) -> Result<Self, RepoError> {
         Ok(Self {
             storage: Storage::in_folder(dir)?,
+            keys: Arc::new(keys),
+            writer: Arc::default(),
+        })
+    }
+
+    /// Opens the repository in object storage, at `s3://bucket/folder`.
+    ///
+    /// # Errors
+    /// When the address or what goes with it is wrong, or this build has no object storage.
+    pub fn open_url(url: &str, keys: OnlineKeys) -> Result<Self, RepoError> {
+        Ok(Self {
+            storage: Storage::at_url(url)?,
             keys: Arc::new(keys),
             writer: Arc::default(),
         })

@@ -92,6 +92,20 @@ impl Storage {
         Ok(Self { store: Arc::new(store) })
     }
 
+    #[cfg(feature = "object-storage")]
+    pub(super) fn at_url(url: &str) -> Result<Self, RepoError> {
+        Ok(Self {
+            store: super::bucket::open(url)?,
+        })
+    }
+
+    #[cfg(not(feature = "object-storage"))]
+    pub(super) fn at_url(_url: &str) -> Result<Self, RepoError> {
+        Err(RepoError::rule(
+            "this build has no object storage; build it with --features object-storage, or leave PLUGMEND_REPO_URL out",
+        ))
+    }
+
     /// A whole file of at most `max` bytes; `None` when there is none, or it is larger.
     pub(super) async fn read(&self, path: &str, max: u64) -> Result<Option<Bytes>, RepoError> {
         let Ok(path) = Path::parse(path) else {

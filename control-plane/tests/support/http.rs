@@ -72,6 +72,18 @@ impl HttpClient {
             .await
     }
 
+    /// Sends a request that may find nobody to answer it; whether it was answered.
+    pub async fn try_send(&self, method: &str, path: &str, token: &str, body: impl Into<Bytes>) -> bool {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header("authorization", format!("Bearer {token}"));
+        self.client
+            .request(request.body(Full::new(body.into())).unwrap())
+            .await
+            .is_ok()
+    }
+
     /// Sends a request with headers of one's own.
     pub async fn send_with(
         &self,

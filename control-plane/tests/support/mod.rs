@@ -8,6 +8,8 @@ pub mod http;
 pub mod people;
 pub mod plane;
 pub mod releases;
+#[cfg(feature = "object-storage")]
+pub mod s3;
 
 use std::{future::Future, time::Duration};
 
