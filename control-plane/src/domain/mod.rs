@@ -1,8 +1,12 @@
 //! Floor 1, pure: types, transitions and rules.
 
+pub mod approval;
+pub mod attempt;
 pub mod command;
 pub mod decision;
 pub mod event;
 pub mod heartbeat;
 pub mod identity;
+pub mod incident;
 pub mod network;
+pub mod policy;

@@ -1,0 +1,139 @@
+//! Who must have said yes, and who did.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use plugmend_shared::ids::Digest;
+use serde::{Deserialize, Serialize};
+
+/// A role that can approve; the names are those in tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OpsRole {
+    /// Runs the fleet.
+    PayAdmin,
+    /// Watches over rules and approvals.
+    ComplianceOps,
+}
+
+/// One person's yes, bound to what it was said about (`plugin_autopatch_attempts.approved_by`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Who, by the subject of their token.
+    pub user_id: String,
+    /// In which role.
+    pub role: OpsRole,
+    /// When.
+    pub approved_at: Timestamp,
+    /// The release that was looked at; none for a cure without release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_digest: Option<Digest>,
+}
+
+/// How many people, and which.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quorum {
+    /// Distinct people.
+    pub people: u32,
+    /// Roles of which at least one each must be among them.
+    pub one_of_each: BTreeSet<OpsRole>,
+}
+
+impl Quorum {
+    /// One person of ops.
+    pub fn anyone() -> Self {
+        Self {
+            people: 1,
+            one_of_each: BTreeSet::new(),
+        }
+    }
+
+    /// What satisfies both.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        Self {
+            people: self.people.max(other.people),
+            one_of_each: self.one_of_each.union(&other.one_of_each).copied().collect(),
+        }
+    }
+
+    /// Whether the approvals that were given for exactly this release (or for a cure without one) suffice. One person
+    /// counts once, in one role, however often they said yes: where two roles are wanted, two people are.
+    pub fn is_met(&self, approvals: &[Approval], release: Option<&Digest>) -> bool {
+        let valid: Vec<&Approval> = approvals
+            .iter()
+            .filter(|approval| approval.release_digest.as_ref() == release)
+            .collect();
+        let people: BTreeSet<&str> = valid.iter().map(|approval| approval.user_id.as_str()).collect();
+        let wanted: Vec<OpsRole> = self.one_of_each.iter().copied().collect();
+        u32::try_from(people.len()).is_ok_and(|count| count >= self.people)
+            && can_fill(&wanted, &valid, &mut BTreeSet::new())
+    }
+}
+
+/// Whether each wanted role can be filled by a person of its own. There are two roles, so the search is short.
+fn can_fill<'a>(wanted: &[OpsRole], approvals: &[&'a Approval], taken: &mut BTreeSet<&'a str>) -> bool {
+    let Some((role, others)) = wanted.split_first() else {
+        return true;
+    };
+    approvals
+        .iter()
+        .filter(|approval| approval.role == *role)
+        .any(|approval| {
+            if !taken.insert(&approval.user_id) {
+                return false;
+            }
+            let filled = can_fill(others, approvals, taken);
+            if !filled {
+                taken.remove(approval.user_id.as_str());
+            }
+            filled
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn yes(user: &str, role: OpsRole, release: Option<Digest>) -> Approval {
+        Approval {
+            user_id: user.to_owned(),
+            role,
+            approved_at: Timestamp::UNIX_EPOCH,
+            release_digest: release,
+        }
+    }
+
+    fn both() -> Quorum {
+        Quorum {
+            people: 2,
+            one_of_each: BTreeSet::from([OpsRole::PayAdmin, OpsRole::ComplianceOps]),
+        }
+    }
+
+    #[test]
+    fn two_roles_need_two_people() {
+        let alone = [
+            yes("ada", OpsRole::PayAdmin, None),
+            yes("ada", OpsRole::ComplianceOps, None),
+        ];
+        assert!(!both().is_met(&alone, None));
+        let two = [
+            yes("ada", OpsRole::PayAdmin, None),
+            yes("ada", OpsRole::ComplianceOps, None),
+            yes("bob", OpsRole::PayAdmin, None),
+        ];
+        assert!(both().is_met(&two, None));
+        let same_role = [yes("ada", OpsRole::PayAdmin, None), yes("bob", OpsRole::PayAdmin, None)];
+        assert!(!both().is_met(&same_role, None));
+    }
+
+    #[test]
+    fn a_yes_counts_for_the_release_it_was_said_about() {
+        let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
+        let approvals = [yes("ada", OpsRole::PayAdmin, Some(one))];
+        assert!(Quorum::anyone().is_met(&approvals, Some(&one)));
+        assert!(!Quorum::anyone().is_met(&approvals, Some(&other)));
+        assert!(!Quorum::anyone().is_met(&approvals, None));
+    }
+}
