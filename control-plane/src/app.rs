@@ -16,7 +16,8 @@ use crate::{
         auth::TokenVerifier,
     },
     jobs::{
-        ForgetAnswers, ForgetIdentities, OverdueCommands, Reconciler, RepositoryFreshness, Runner, TelemetryPartitions,
+        ForgetAnswers, ForgetIdentities, OverdueCommands, Reconciler, RepositoryFreshness, Runner, SilentPlugins,
+        TelemetryPartitions,
     },
     lifecycle::Lifecycle,
     repo::{OnlineKeys, PublicKeys, Repository},
@@ -119,6 +120,7 @@ fn start_jobs(settings: &Settings, state: &AppState, lifecycle: &mut Lifecycle) 
         Arc::new(TelemetryPartitions::new(db.clone(), settings.telemetry_days)),
         Arc::new(RepositoryFreshness::new(db.clone(), state.repo.clone())),
         Arc::new(ForgetAnswers::new(db.clone())),
+        Arc::new(SilentPlugins::new(db.clone())),
         Arc::new(ForgetIdentities::new(db.clone(), settings.gateway.certificate_grace)),
     ];
     for reconciler in reconcilers {

@@ -4,12 +4,20 @@
 //! at a time per process; several processes do no harm to each other, because each batch is claimed in the database.
 //! There are no retries inside: the next activation is the retry.
 
+mod attempts;
 mod commands;
+mod hints;
 mod housekeeping;
+mod incidents;
 mod repository;
 mod runner;
+mod silence;
 
+pub use attempts::Attempts;
 pub use commands::OverdueCommands;
+pub use hints::follow_hints;
 pub use housekeeping::{ForgetAnswers, ForgetIdentities, TelemetryPartitions};
+pub use incidents::Incidents;
 pub use repository::RepositoryFreshness;
 pub use runner::{Activation, Reconciler, Runner, Status, Wake};
+pub use silence::SilentPlugins;

@@ -5,6 +5,7 @@ pub mod command;
 pub mod enrolment;
 pub mod enrolment_token;
 mod entropy;
+pub mod healing;
 pub mod ingest;
 pub mod once;
 pub mod plugin;

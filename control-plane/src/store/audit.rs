@@ -12,6 +12,8 @@ pub enum Actor {
     Ops(String),
     /// The plugin's agent, or the plugin itself.
     Merchant(MerchantId),
+    /// The healing loop, by itself.
+    Sira,
     /// The control plane.
     System,
 }
@@ -22,6 +24,7 @@ impl Actor {
         match self {
             Self::Ops(_) => "ops",
             Self::Merchant(_) => "merchant",
+            Self::Sira => "sira",
             Self::System => "system",
         }
     }
@@ -31,7 +34,7 @@ impl Actor {
         match self {
             Self::Ops(subject) => Some(subject.clone()),
             Self::Merchant(id) => Some(id.to_string()),
-            Self::System => None,
+            Self::Sira | Self::System => None,
         }
     }
 }

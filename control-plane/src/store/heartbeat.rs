@@ -22,6 +22,12 @@ pub struct Known {
     pub agent_managed: bool,
     /// What it declares it can do without one.
     pub capabilities: Vec<String>,
+    /// What is installed; unknown for plugins of the reference system.
+    pub product: Option<String>,
+    /// The platform.
+    pub cms: String,
+    /// The version of the last heartbeat taken.
+    pub version: String,
     /// The last heartbeat taken.
     pub last: LastHeard,
     secrets: Secrets,
@@ -55,7 +61,7 @@ impl Known {
 /// When the database fails.
 pub async fn lock(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Known>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT id, merchant_id, agent_managed, capabilities, heartbeat_boot_id, heartbeat_seq,
+        r#"SELECT id, merchant_id, agent_managed, capabilities, product, cms, plugin_version, heartbeat_boot_id, heartbeat_seq,
              heartbeat_sent_at AS "heartbeat_sent_at: SqlTimestamp", secret_hash, secret_previous_hash,
              secret_previous_until AS "secret_previous_until: SqlTimestamp"
            FROM merchant_plugins WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE"#,
@@ -70,6 +76,9 @@ pub async fn lock(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Known>, StoreError> {
             merchant_id: row.merchant_id.into(),
             agent_managed: row.agent_managed,
             capabilities: row.capabilities,
+            product: row.product,
+            cms: row.cms,
+            version: row.plugin_version,
             last: LastHeard {
                 boot_id: row.heartbeat_boot_id.map(BootId),
                 seq: row.heartbeat_seq.and_then(|seq| u64::try_from(seq).ok()),

@@ -1,17 +1,22 @@
 //! The only place with SQL: one file for each aggregate.
 
 pub mod agent;
+pub mod attempt;
 pub mod audit;
 pub mod certificate;
 pub mod command;
+pub mod detector;
 pub mod enrolment_token;
 mod error;
+pub mod healing_feed;
 pub mod heartbeat;
 pub mod idempotency;
+pub mod incident;
 pub mod merchant;
 pub mod outbox;
 pub mod plugin;
 pub mod policy;
+pub mod quarantine;
 pub mod release;
 pub mod standing_feed;
 pub mod telemetry;

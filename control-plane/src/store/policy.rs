@@ -2,35 +2,78 @@
 
 use plugmend_shared::protocol::command::HealthPolicy;
 
-use super::{StoreError, Tx};
+use super::{Db, StoreError, Tx};
+use crate::domain::policy::{Policy, PolicyRow};
 
-/// How a changed plugin is watched. The one place where the policy's percents become shares.
+/// The policy as it is now. It is read anew for each decision: nothing of it is kept in memory, so that a change counts
+/// at once on every replica. Without a row, nothing is done by itself.
+///
+/// # Errors
+/// When the database fails.
+pub async fn load(db: &Db) -> Result<Policy, StoreError> {
+    let row = sqlx::query_as!(
+        PolicyRow,
+        r#"SELECT autopatch_enabled, autopatch_whitelist, autopatch_max_severity, require_multisig_for_major,
+             require_multisig_for_high_impact, multisig_quorum_count, require_staging_test, staging_timeout_seconds,
+             health_check_timeout_seconds, health_check_interval_seconds,
+             auto_rollback_on_error_rate_threshold::float8 AS "auto_rollback_on_error_rate_threshold!",
+             auto_rollback_on_heartbeat_missed_seconds, sira_min_confidence::float8 AS "sira_min_confidence!",
+             sira_learning_enabled, canary_percentage, canary_merchants, autopatch_max_attempts_per_day,
+             autopatch_cooldown_seconds, autopatch_max_fleet_percent::float8 AS "autopatch_max_fleet_percent!"
+           FROM ops_policy WHERE id = 1"#
+    )
+    .fetch_optional(db.pool())
+    .await?;
+    Ok(read(row))
+}
+
+/// The policy as it is now and stays until the transaction ends: whoever throws the kill switch waits for it, and then
+/// finds the order that was given under it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn hold(tx: &mut Tx) -> Result<Policy, StoreError> {
+    let row = sqlx::query_as!(
+        PolicyRow,
+        r#"SELECT autopatch_enabled, autopatch_whitelist, autopatch_max_severity, require_multisig_for_major,
+             require_multisig_for_high_impact, multisig_quorum_count, require_staging_test, staging_timeout_seconds,
+             health_check_timeout_seconds, health_check_interval_seconds,
+             auto_rollback_on_error_rate_threshold::float8 AS "auto_rollback_on_error_rate_threshold!",
+             auto_rollback_on_heartbeat_missed_seconds, sira_min_confidence::float8 AS "sira_min_confidence!",
+             sira_learning_enabled, canary_percentage, canary_merchants, autopatch_max_attempts_per_day,
+             autopatch_cooldown_seconds, autopatch_max_fleet_percent::float8 AS "autopatch_max_fleet_percent!"
+           FROM ops_policy WHERE id = 1 FOR SHARE"#
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(read(row))
+}
+
+/// How a changed plugin is watched.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn health(tx: &mut Tx) -> Result<HealthPolicy, StoreError> {
-    let row = sqlx::query!(
-        r#"SELECT health_check_timeout_seconds, health_check_interval_seconds,
-             auto_rollback_on_error_rate_threshold::float8 AS "threshold_percent!",
-             auto_rollback_on_heartbeat_missed_seconds
+    let row = sqlx::query_as!(
+        PolicyRow,
+        r#"SELECT autopatch_enabled, autopatch_whitelist, autopatch_max_severity, require_multisig_for_major,
+             require_multisig_for_high_impact, multisig_quorum_count, require_staging_test, staging_timeout_seconds,
+             health_check_timeout_seconds, health_check_interval_seconds,
+             auto_rollback_on_error_rate_threshold::float8 AS "auto_rollback_on_error_rate_threshold!",
+             auto_rollback_on_heartbeat_missed_seconds, sira_min_confidence::float8 AS "sira_min_confidence!",
+             sira_learning_enabled, canary_percentage, canary_merchants, autopatch_max_attempts_per_day,
+             autopatch_cooldown_seconds, autopatch_max_fleet_percent::float8 AS "autopatch_max_fleet_percent!"
            FROM ops_policy WHERE id = 1"#
     )
     .fetch_optional(&mut **tx)
     .await?;
-    let defaults = HealthPolicy::default();
-    let Some(row) = row else { return Ok(defaults) };
-    let seconds = |value: i32, absent: u32| u32::try_from(value).ok().filter(|n| *n > 0).unwrap_or(absent);
-    Ok(HealthPolicy {
-        health_check_timeout_seconds: seconds(row.health_check_timeout_seconds, defaults.health_check_timeout_seconds),
-        health_check_interval_seconds: seconds(
-            row.health_check_interval_seconds,
-            defaults.health_check_interval_seconds,
-        ),
-        auto_rollback_on_error_rate_threshold: (row.threshold_percent / 100.0).clamp(0.0, 1.0),
-        auto_rollback_on_heartbeat_missed_seconds: seconds(
-            row.auto_rollback_on_heartbeat_missed_seconds,
-            defaults.auto_rollback_on_heartbeat_missed_seconds,
-        ),
-        extended_watch_seconds: defaults.extended_watch_seconds,
+    Ok(read(row).health)
+}
+
+fn read(row: Option<PolicyRow>) -> Policy {
+    row.unwrap_or_else(|| PolicyRow {
+        autopatch_enabled: false,
+        ..PolicyRow::default()
     })
+    .into()
 }

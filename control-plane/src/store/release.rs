@@ -1,7 +1,12 @@
 //! Releases, as orders and decisions need them.
 
+use std::collections::{BTreeSet, HashMap};
+
 use jiff::Timestamp;
-use plugmend_shared::ids::{Digest, PluginId, Product};
+use plugmend_shared::{
+    bundle::manifest::Compatibility,
+    ids::{Digest, PluginId, Product},
+};
 use serde_json::Value;
 
 use super::{Db, SqlTimestamp, StoreError, ToSqlx as _, Tx};
@@ -306,6 +311,33 @@ pub async fn list(
             })
         })
         .collect()
+}
+
+/// What releases say about what they run on, for those that say something.
+///
+/// # Errors
+/// When the database fails.
+pub async fn compatibilities(
+    tx: &mut Tx,
+    wanted: &BTreeSet<(String, String)>,
+) -> Result<HashMap<(String, String), Compatibility>, StoreError> {
+    let (products, versions): (Vec<String>, Vec<String>) = wanted.iter().cloned().unzip();
+    let rows = sqlx::query!(
+        r#"SELECT release.product, release.version, release.manifest -> 'compat' AS "compat!"
+           FROM unnest($1::text[], $2::text[]) AS wanted (product, version)
+           JOIN releases release USING (product, version)
+           WHERE release.manifest -> 'compat' ? 'env'"#,
+        &products,
+        &versions
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    // One that can not be read says nothing.
+    let readable = rows.into_iter().filter_map(|row| {
+        let compat = serde_json::from_value(row.compat).ok()?;
+        Some(((row.product, row.version), compat))
+    });
+    Ok(readable.collect())
 }
 
 fn digest(bytes: &[u8]) -> Result<Digest, StoreError> {

@@ -2,8 +2,10 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails the test")]
 
+pub mod case;
 pub mod cut;
 pub mod database;
+pub mod healing;
 pub mod http;
 pub mod people;
 pub mod plane;

@@ -3,6 +3,7 @@
 pub mod agents;
 mod commands;
 pub mod enrolment_tokens;
+mod incidents;
 mod merchants;
 mod plugins;
 mod releases;
@@ -22,6 +23,14 @@ pub fn router() -> Router<AppState> {
         .route("/api/ops/agents/{plugin_id}", get(agents::show))
         .route("/api/ops/agents/{plugin_id}/revoke", post(agents::revoke))
         .route("/api/ops/enrolment-tokens", post(enrolment_tokens::create))
+        .route("/api/ops/plugin-incidents", get(incidents::list))
+        .route("/api/ops/plugin-incidents/{id}", get(incidents::show))
+        .route("/api/ops/plugin-incidents/{id}/approve", post(incidents::approve))
+        .route(
+            "/api/ops/plugin-incidents/{id}/manual-action",
+            post(incidents::manual_action),
+        )
+        .route("/api/ops/autopatch-attempts", get(incidents::attempts))
         .route("/api/ops/merchants", post(merchants::create))
         .route("/api/ops/plugins", get(plugins::list).post(plugins::create))
         .route("/api/ops/plugins/{id}", get(plugins::show))

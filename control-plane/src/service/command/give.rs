@@ -91,7 +91,28 @@ pub async fn give(
     if let Some(given) = once::before(&mut tx, key).await? {
         return Ok(given);
     }
-    let plugin = store::plugin::lock(&mut tx, plugin_id)
+    let created_by = who.id().unwrap_or_default();
+    let given = give_in(&mut tx, who, &created_by, plugin_id, order, id, now).await?;
+    once::after(&mut tx, key, &given, now).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(given)
+}
+
+/// The same within a transaction of the caller's, which does what the order belongs to.
+///
+/// # Errors
+/// When it can not be given; the transaction is of no more use after an error of the database.
+pub async fn give_in(
+    tx: &mut Tx,
+    who: &audit::Actor,
+    created_by: &str,
+    plugin_id: PluginId,
+    order: NewOrder,
+    id: CommandId,
+    now: Timestamp,
+) -> Result<Given, GiveError> {
+    check(&order)?;
+    let plugin = store::plugin::lock(tx, plugin_id)
         .await?
         .ok_or(GiveError::UnknownPlugin)?;
     let recipient = Recipient {
@@ -102,8 +123,8 @@ pub async fn give(
     if !recipient.can(order.kind) {
         return Err(GiveError::Incapable(order.kind.as_str()));
     }
-    let order = complete(&mut tx, &plugin, order, id, now).await?;
-    store::command::insert(&mut tx, &order, &who.id().unwrap_or_default(), now).await?;
+    let order = complete(tx, &plugin, order, id, now).await?;
+    store::command::insert(tx, &order, created_by, now).await?;
     let entry = audit::Entry {
         actor: who,
         action: "command_created",
@@ -112,19 +133,17 @@ pub async fn give(
         details: json!({
             "command_id": id, "type": order.kind.as_str(), "version": order.payload.version,
             "release_digest": order.payload.release_digest, "reason": order.payload.reason,
+            "attempt_id": order.payload.attempt_id,
             // Values may be secret; the names of what is set are not.
             "settings": order.payload.config.as_ref().map(|config| config.keys().collect::<Vec<_>>()),
         }),
     };
-    audit::log(&mut tx, &entry).await?;
-    let given = Given {
+    audit::log(tx, &entry).await?;
+    Ok(Given {
         id,
         status: order.state.status().to_owned(),
         expires_at: order.expires_at,
-    };
-    once::after(&mut tx, key, &given, now).await?;
-    tx.commit().await.map_err(StoreError::from)?;
-    Ok(given)
+    })
 }
 
 fn check(order: &NewOrder) -> Result<(), GiveError> {

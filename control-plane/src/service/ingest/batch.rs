@@ -1,6 +1,6 @@
 //! One transaction for many heartbeats.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use plugmend_shared::{
@@ -9,7 +9,10 @@ use plugmend_shared::{
 };
 use uuid::Uuid;
 
-use super::{Arrival, IngestError, Proof};
+use super::{
+    Arrival, IngestError, Proof,
+    detect::{News, detect},
+};
 use crate::{
     domain::heartbeat::LastHeard,
     service::command::{Recipient, take_due},
@@ -29,17 +32,18 @@ pub(super) async fn commit(
     ids.sort_unstable();
     ids.dedup();
     let mut tx = db.begin().await?;
-    let known = heartbeat::lock(&mut tx, &ids)
+    let known: HashMap<PluginId, Known> = heartbeat::lock(&mut tx, &ids)
         .await?
         .into_iter()
         .map(|known| (known.id, known))
         .collect();
-    let plan = Plan::make(arrivals, known, now);
+    let plan = Plan::make(arrivals, known.clone(), now);
     heartbeat::append_windows(&mut tx, &plan.windows, now).await?;
     heartbeat::update_latest(&mut tx, &plan.latest, now).await?;
     for (id, capabilities) in &plan.declared {
         heartbeat::update_capabilities(&mut tx, *id, capabilities).await?;
     }
+    detect(&mut tx, &news(&plan, &known), now).await?;
     // A heartbeat is no tight circle: whatever was sent before without an echo goes along again.
     let mut commands = take_due(&mut tx, &plan.recipients, now, SignedDuration::ZERO).await?;
     tx.commit().await?;
@@ -49,21 +53,37 @@ pub(super) async fn commit(
     Ok(arrivals.iter().zip(plan.verdicts).map(answer).collect())
 }
 
+/// What the plugins said that was not known before this batch.
+fn news<'a>(plan: &Plan<'a>, known: &HashMap<PluginId, Known>) -> Vec<News<'a>> {
+    let said = plan.news.iter().filter_map(|(id, heartbeats)| {
+        let before = known.get(id)?;
+        Some(News {
+            merchant_id: before.merchant_id,
+            plugin_id: *id,
+            product: before.product.clone(),
+            cms: before.cms.clone(),
+            version_before: before.version.clone(),
+            heartbeats: heartbeats.clone(),
+        })
+    });
+    said.collect()
+}
+
 /// What a batch will do, decided before anything is written.
 #[derive(Default)]
-struct Plan {
+struct Plan<'a> {
     verdicts: Vec<Result<(), IngestError>>,
     windows: Windows,
     latest: Latest,
     declared: Vec<(PluginId, Vec<String>)>,
     recipients: Vec<Recipient>,
+    /// The news of each plugin, in the order they came; by id, as the rows were locked.
+    news: BTreeMap<PluginId, Vec<&'a Heartbeat>>,
 }
 
-impl Plan {
-    fn make(arrivals: &[Arrival], mut known: HashMap<PluginId, Known>, now: Timestamp) -> Self {
+impl<'a> Plan<'a> {
+    fn make(arrivals: &'a [Arrival], mut known: HashMap<PluginId, Known>, now: Timestamp) -> Self {
         let mut plan = Self::default();
-        // The last news of each plugin in this batch; ordered by id, as the rows were locked.
-        let mut news: std::collections::BTreeMap<PluginId, &Heartbeat> = std::collections::BTreeMap::new();
         for arrival in arrivals {
             let heartbeat = &arrival.heartbeat;
             let verdict = authorize(arrival, known.get(&heartbeat.plugin_id), now);
@@ -75,16 +95,17 @@ impl Plan {
                     plan.welcome(arrival, known);
                     if known.last.is_news(heartbeat) {
                         known.last = LastHeard::after(heartbeat);
-                        news.insert(heartbeat.plugin_id, heartbeat);
+                        plan.news.entry(heartbeat.plugin_id).or_default().push(heartbeat);
                     }
                 }
             }
             plan.verdicts.push(verdict);
         }
-        for (id, heartbeat) in news {
+        for (id, heartbeats) in &plan.news {
+            let Some(heartbeat) = heartbeats.last() else { continue };
             let heard = LastHeard::after(heartbeat);
             plan.latest.push(
-                id,
+                *id,
                 &heartbeat.plugin_version,
                 report(heartbeat),
                 heartbeat.errors_last_24h,

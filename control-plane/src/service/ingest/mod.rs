@@ -4,6 +4,7 @@
 //! milliseconds, commits them at once, and answers them. While one waits for its commit another gathers.
 
 mod batch;
+mod detect;
 mod flusher;
 
 use std::{sync::Arc, time::Duration};

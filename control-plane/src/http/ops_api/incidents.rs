@@ -1,0 +1,327 @@
+//! `/api/ops/plugin-incidents` and `/api/ops/autopatch-attempts`: what is wrong, what is done about it, and what people
+//! say to it. The shapes are the reference system's; what stands beside its fields is ours.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::HeaderMap,
+};
+use jiff::Timestamp;
+use plugmend_shared::ids::Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::write::{id_in_path, once_key};
+use crate::{
+    domain::{approval::OpsRole, attempt, incident},
+    http::{
+        ApiError, AppState, JsonBody, QueryParams,
+        auth::{Operator, Role},
+    },
+    service::healing::{self, Approved, ManualAction, ManualDone, ManualError, Person},
+    store::{
+        self,
+        attempt::AttemptView,
+        incident::{Filter, IncidentView},
+    },
+};
+
+const PAGE: u16 = 50;
+const LONGEST_PAGE: u16 = 500;
+/// Deeper than this nobody leafs; a list by cursor is there for machines.
+const DEEPEST: u32 = 100_000;
+
+/// Which incidents.
+#[derive(Debug, Deserialize)]
+pub struct IncidentQuery {
+    status: Option<String>,
+    severity: Option<String>,
+    limit: Option<u16>,
+    offset: Option<u32>,
+}
+
+/// An incident as people see it.
+#[derive(Debug, Serialize)]
+pub struct IncidentShown {
+    id: Uuid,
+    merchant_plugin_id: Uuid,
+    merchant_id: Uuid,
+    cms: String,
+    plugin_version: String,
+    incident_type: String,
+    severity: String,
+    detected_at: Timestamp,
+    telemetry_snapshot: Value,
+    sira_decision: Option<Value>,
+    status: String,
+    escalated_to_ops: bool,
+    escalated_at: Option<Timestamp>,
+    escalation_reason: Option<String>,
+    confidence: Option<f64>,
+    resolution: Option<String>,
+    attempts_count: i64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// A list of incidents.
+#[derive(Debug, Serialize)]
+pub struct IncidentList {
+    incidents: Vec<IncidentShown>,
+}
+
+impl From<IncidentView> for IncidentShown {
+    fn from(view: IncidentView) -> Self {
+        Self {
+            id: view.id,
+            merchant_plugin_id: view.merchant_plugin_id,
+            merchant_id: view.merchant_id,
+            cms: view.cms,
+            plugin_version: view.plugin_version,
+            incident_type: view.incident_type,
+            severity: view.severity,
+            detected_at: view.detected_at.to_jiff(),
+            telemetry_snapshot: view.telemetry_snapshot,
+            sira_decision: view.sira_decision,
+            status: view.status,
+            escalated_to_ops: view.escalated_to_ops,
+            escalated_at: view.escalated_at.map(jiff_sqlx::Timestamp::to_jiff),
+            escalation_reason: view.escalation_reason,
+            confidence: view.confidence,
+            resolution: view.resolution,
+            attempts_count: view.attempts_count,
+            created_at: view.created_at.to_jiff(),
+            updated_at: view.updated_at.to_jiff(),
+        }
+    }
+}
+
+/// `GET /api/ops/plugin-incidents?status&severity&limit&offset`.
+pub async fn list(
+    State(state): State<AppState>,
+    _operator: Operator,
+    QueryParams(query): QueryParams<IncidentQuery>,
+) -> Result<Json<IncidentList>, ApiError> {
+    known(query.status.as_deref(), "status", |word| {
+        word.parse::<incident::Status>().is_ok()
+    })?;
+    known(query.severity.as_deref(), "severity", |word| {
+        word.parse::<plugmend_shared::detect::Severity>().is_ok()
+    })?;
+    let filter = Filter {
+        status: query.status,
+        severity: query.severity,
+        limit: i64::from(query.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE)),
+        offset: i64::from(query.offset.unwrap_or(0).min(DEEPEST)),
+    };
+    let incidents = store::incident::list(&state.db, &filter).await?;
+    Ok(Json(IncidentList {
+        incidents: incidents.into_iter().map(IncidentShown::from).collect(),
+    }))
+}
+
+/// `GET /api/ops/plugin-incidents/{id}`.
+pub async fn show(
+    State(state): State<AppState>,
+    _operator: Operator,
+    Path(id): Path<String>,
+) -> Result<Json<IncidentShown>, ApiError> {
+    let id = id_in_path(&id, "incident")?;
+    let view = store::incident::view(&state.db, id).await?;
+    let view = view.ok_or_else(|| ApiError::not_found("unknown_incident", "There is no such incident"))?;
+    Ok(Json(view.into()))
+}
+
+/// Which attempts.
+#[derive(Debug, Deserialize)]
+pub struct AttemptQuery {
+    status: Option<String>,
+    limit: Option<u16>,
+}
+
+/// An attempt as people see it.
+#[derive(Debug, Serialize)]
+pub struct AttemptShown {
+    id: Uuid,
+    incident_id: Option<Uuid>,
+    merchant_plugin_id: Uuid,
+    merchant_id: Uuid,
+    cms: String,
+    incident_type: Option<String>,
+    severity: Option<String>,
+    from_version: String,
+    to_version: Option<String>,
+    method: String,
+    status: String,
+    logs: Value,
+    staging_result: Option<Value>,
+    production_result: Option<Value>,
+    executed_by: String,
+    executed_at: Option<Timestamp>,
+    rolled_back_at: Option<Timestamp>,
+    rollback_reason: Option<String>,
+    approved_by: Value,
+    requires_approval: bool,
+    approval_needed: Option<Value>,
+    end_reason: Option<String>,
+    command_id: Option<Uuid>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<AttemptView> for AttemptShown {
+    fn from(view: AttemptView) -> Self {
+        Self {
+            id: view.id,
+            incident_id: view.incident_id,
+            merchant_plugin_id: view.merchant_plugin_id,
+            merchant_id: view.merchant_id,
+            cms: view.cms,
+            incident_type: view.incident_type,
+            severity: view.severity,
+            from_version: view.from_version,
+            to_version: view.to_version,
+            method: view.method,
+            status: view.status,
+            logs: view.logs,
+            staging_result: view.staging_result,
+            production_result: view.production_result,
+            executed_by: view.executed_by,
+            executed_at: view.executed_at.map(jiff_sqlx::Timestamp::to_jiff),
+            rolled_back_at: view.rolled_back_at.map(jiff_sqlx::Timestamp::to_jiff),
+            rollback_reason: view.rollback_reason,
+            approved_by: view.approved_by,
+            requires_approval: view.requires_approval,
+            approval_needed: view.approval_needed,
+            end_reason: view.end_reason,
+            command_id: view.command_id,
+            created_at: view.created_at.to_jiff(),
+            updated_at: view.updated_at.to_jiff(),
+        }
+    }
+}
+
+/// A list of attempts.
+#[derive(Debug, Serialize)]
+pub struct AttemptList {
+    attempts: Vec<AttemptShown>,
+}
+
+/// `GET /api/ops/autopatch-attempts?status&limit`.
+pub async fn attempts(
+    State(state): State<AppState>,
+    _operator: Operator,
+    QueryParams(query): QueryParams<AttemptQuery>,
+) -> Result<Json<AttemptList>, ApiError> {
+    known(query.status.as_deref(), "status", |word| {
+        word.parse::<attempt::Status>().is_ok()
+    })?;
+    let limit = i64::from(query.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE));
+    let attempts = store::attempt::list(&state.db, query.status.as_deref(), limit).await?;
+    Ok(Json(AttemptList {
+        attempts: attempts.into_iter().map(AttemptShown::from).collect(),
+    }))
+}
+
+/// A yes, optionally to exactly this release.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Yes {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    release_digest: Option<Digest>,
+}
+
+/// `POST /api/ops/plugin-incidents/{id}/approve`. Saying it twice is saying it once.
+pub async fn approve(
+    State(state): State<AppState>,
+    operator: Operator,
+    Path(id): Path<String>,
+    body: axum::body::Bytes,
+) -> Result<Json<Approved>, ApiError> {
+    let id = id_in_path(&id, "incident")?;
+    // The reference system sends no body.
+    let yes: Yes = if body.is_empty() {
+        Yes::default()
+    } else {
+        serde_json::from_slice(&body).map_err(|error| {
+            ApiError::bad_request("invalid_body", "The body can not be read").detail(error.to_string())
+        })?
+    };
+    let approved = healing::approve(&state.db, &person(&operator), id, yes.release_digest, state.clock.now()).await?;
+    Ok(Json(approved))
+}
+
+/// `POST /api/ops/plugin-incidents/{id}/manual-action`.
+pub async fn manual_action(
+    State(state): State<AppState>,
+    operator: Operator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    JsonBody(action): JsonBody<ManualAction>,
+) -> Result<Json<ManualDone>, ApiError> {
+    let id: Uuid = id_in_path(&id, "incident")?;
+    let endpoint = format!("POST plugin-incidents/{id}/manual-action");
+    let key = once_key(&headers, &operator, &endpoint, &action)?;
+    let now = state.clock.now();
+    let done = healing::manual_action(
+        (&state.db, &state.entropy),
+        &person(&operator),
+        id,
+        &action,
+        key.as_ref(),
+        now,
+    )
+    .await?;
+    Ok(Json(done))
+}
+
+fn person(operator: &Operator) -> Person {
+    let role = |role: &Role| match role {
+        Role::PayAdmin => OpsRole::PayAdmin,
+        Role::ComplianceOps => OpsRole::ComplianceOps,
+    };
+    Person {
+        subject: operator.subject.clone(),
+        roles: operator.roles.iter().map(role).collect(),
+    }
+}
+
+/// Refuses a word that means nothing, rather than to answer with an empty list.
+fn known(word: Option<&str>, field: &str, is_known: impl Fn(&str) -> bool) -> Result<(), ApiError> {
+    match word {
+        Some(word) if !is_known(word) => Err(ApiError::bad_request(
+            "invalid_query",
+            "The query string can not be read",
+        )
+        .detail(format!("'{}' is no {field}", word.chars().take(40).collect::<String>()))),
+        _ => Ok(()),
+    }
+}
+
+impl From<ManualError> for ApiError {
+    fn from(error: ManualError) -> Self {
+        let words = error.to_string();
+        match error {
+            ManualError::Unknown => Self::not_found("unknown_incident", "There is no such incident"),
+            ManualError::NothingToApprove => {
+                Self::conflict("nothing_to_approve", "Nothing waits for approval").detail(words)
+            }
+            ManualError::OtherRelease => {
+                Self::conflict("release_changed", "It is another release by now").detail(words)
+            }
+            ManualError::Closed => Self::conflict("incident_closed", "The incident is closed").detail(words),
+            ManualError::UnderWay => Self::conflict("attempt_under_way", "A cure is on its way").detail(words),
+            ManualError::NothingUnderWay => Self::conflict("no_attempt", "No cure is on its way").detail(words),
+            ManualError::Malformed(_) => {
+                Self::bad_request("invalid_action", "The action can not be done").detail(words)
+            }
+            ManualError::Refused(_) => {
+                Self::conflict("refused_by_policy", "The policy does not allow this").detail(words)
+            }
+            ManualError::Once(error) => error.into(),
+            ManualError::Entropy(error) => error.into(),
+            ManualError::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! One look at one attempt.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Healing, HealingError, cure,
+    dispatch::hold_back,
+    end::{self, End},
+    is_overtaken,
+};
+use crate::{
+    domain::{
+        attempt::{Attempt, Origin, Status, stages},
+        incident,
+        policy::Verdict,
+    },
+    store::{
+        self, StoreError,
+        attempt::{Lease, Step},
+        incident::Held,
+    },
+};
+
+/// What the claim on an attempt lasts beyond the run in the sandbox.
+const AFTER_STAGING: SignedDuration = SignedDuration::from_secs(90);
+
+enum Next {
+    Done,
+    Stage,
+    Dispatch,
+}
+
+impl Healing {
+    /// Looks at an attempt that was claimed, and takes it one step further.
+    ///
+    /// # Errors
+    /// When the database fails; nothing was done then.
+    pub async fn look_at_attempt(&self, lease: Lease, now: Timestamp) -> Result<(), HealingError> {
+        let looked = match self.next_step(lease, now).await {
+            Ok(Next::Done) => Ok(()),
+            Ok(Next::Stage) => self.stage(lease).await,
+            Ok(Next::Dispatch) => self.dispatch(lease, self.clock.now()).await,
+            Err(error) => Err(error),
+        };
+        match looked {
+            Err(error) if is_overtaken(&error) => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn next_step(&self, lease: Lease, now: Timestamp) -> Result<Next, HealingError> {
+        let policy = store::policy::load(&self.db).await?;
+        let mut tx = self.db.begin().await?;
+        let Some(attempt) = lease.lock(&mut tx).await? else {
+            return Ok(Next::Done);
+        };
+        let Some(held) = store::incident::lock(&mut tx, attempt.incident_id).await? else {
+            return Ok(Next::Done);
+        };
+        if let Some(end) = obsolete(&attempt, &held, now) {
+            end::end(&mut tx, &held, &attempt, &end, now).await?;
+            tx.commit().await.map_err(StoreError::from)?;
+            return Ok(Next::Done);
+        }
+        let next = match attempt.status {
+            Status::Pending => {
+                let judged = cure::judge_attempt(&mut tx, &policy, &held.incident, &attempt, now).await?;
+                if judged.verdict != Verdict::Allow {
+                    hold_back(&mut tx, &policy, (&held, &attempt), &judged.verdict, now).await?;
+                    Next::Done
+                } else if policy.require_staging && stages(attempt.method) {
+                    let until = now
+                        .checked_add(policy.staging_timeout + AFTER_STAGING)
+                        .unwrap_or(Timestamp::MAX);
+                    let step = Step {
+                        words: "the release is tried in the sandbox".to_owned(),
+                        deadline_at: Status::Staging
+                            .lasts(false, policy.staging_timeout)
+                            .and_then(|lasts| now.checked_add(lasts).ok()),
+                        next_look_at: Some(now),
+                        ..Step::default()
+                    };
+                    end::step(&mut tx, &held, &attempt, Status::Staging, &step, now).await?;
+                    lease.extend(&mut tx, until).await?;
+                    Next::Stage
+                } else {
+                    Next::Dispatch
+                }
+            }
+            Status::Staging if attempt.staged == Some(true) => Next::Dispatch,
+            Status::Staging => {
+                let until = now
+                    .checked_add(policy.staging_timeout + AFTER_STAGING)
+                    .unwrap_or(Timestamp::MAX);
+                lease.extend(&mut tx, until).await?;
+                Next::Stage
+            }
+            Status::Applying => {
+                self.follow(&mut tx, &held, &attempt, now).await?;
+                Next::Done
+            }
+            _ => Next::Done,
+        };
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(next)
+    }
+}
+
+/// Whether an attempt has nothing left to do, or has taken too long.
+fn obsolete(attempt: &Attempt, held: &Held, now: Timestamp) -> Option<End> {
+    let has_begun = attempt.status == Status::Applying;
+    if !has_begun && held.incident.status == incident::Status::Closed {
+        return Some(End::cancelled("recovered", "the incident is over"));
+    }
+    if !has_begun && !held.still_ill && attempt.origin == Origin::Automatic {
+        return Some(End::cancelled("recovered", "the plugin healed by itself"));
+    }
+    if now < attempt.deadline_at {
+        return None;
+    }
+    Some(match attempt.status {
+        Status::Pending if attempt.requires_approval => {
+            End::cancelled("not_approved", "nobody approved it in time").escalating()
+        }
+        Status::Applying => End::failed("unknown", "nothing was heard of its order in time").escalating(),
+        _ => End::failed("took_too_long", "it could not be begun in time").escalating(),
+    })
+}

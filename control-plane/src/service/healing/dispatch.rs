@@ -1,0 +1,161 @@
+//! The one moment at which something outside is set in motion: the order is given and the attempt says so, in one
+//! transaction that holds the policy.
+
+use jiff::Timestamp;
+use plugmend_shared::{ids::CommandId, protocol::command::CommandPayload};
+
+use super::{
+    Healing, HealingError,
+    cure::{self, goes_to_the_one_before},
+    end::{self, End},
+    incident::{approval_needed, escalate_for},
+};
+use crate::{
+    domain::{
+        attempt::{Attempt, Method, Origin, Status, order_kind},
+        policy::{Policy, Reason, Verdict},
+    },
+    service::command::{GiveError, NewOrder, give_in},
+    store::{
+        self, StoreError, Tx,
+        attempt::{Lease, Step},
+        audit::Actor,
+        incident::Held,
+    },
+};
+
+/// How long an order of the loop is good for, in seconds: what was right an hour ago may be wrong now.
+const ORDER_LASTS_S: u64 = 3600;
+
+impl Healing {
+    /// Judges once more, with the policy held, and gives the order.
+    pub(super) async fn dispatch(&self, lease: Lease, now: Timestamp) -> Result<(), HealingError> {
+        let mut tx = self.db.begin().await?;
+        let policy = store::policy::hold(&mut tx).await?;
+        store::attempt::lock_turn(&mut tx).await?;
+        let Some(attempt) = lease.lock(&mut tx).await? else {
+            return Ok(());
+        };
+        let Some(held) = store::incident::lock(&mut tx, attempt.incident_id).await? else {
+            return Ok(());
+        };
+        let judged = cure::judge_attempt(&mut tx, &policy, &held.incident, &attempt, now).await?;
+        if judged.verdict == Verdict::Allow {
+            let before = goes_to_the_one_before(&attempt, judged.release.as_ref());
+            let id = CommandId::from_parts(now, self.entropy.bytes()?);
+            give_order(&mut tx, &policy, (&held, &attempt), before, id, now).await?;
+        } else {
+            hold_back(&mut tx, &policy, (&held, &attempt), &judged.verdict, now).await?;
+        }
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
+    }
+}
+
+async fn give_order(
+    tx: &mut Tx,
+    policy: &Policy,
+    (held, attempt): (&Held, &Attempt),
+    to_the_one_before: bool,
+    id: CommandId,
+    now: Timestamp,
+) -> Result<(), HealingError> {
+    let version = attempt
+        .to_version
+        .clone()
+        .filter(|_| attempt.method != Method::ConfigFix && !to_the_one_before);
+    let order = NewOrder {
+        kind: order_kind(attempt.method),
+        payload: CommandPayload {
+            release_digest: attempt.release_digest.filter(|_| version.is_some()),
+            version,
+            config: attempt.config.clone().filter(|_| attempt.method == Method::ConfigFix),
+            reason: Some(format!("heals {}", held.incident.incident_type)),
+            attempt_id: Some(attempt.id),
+            expires_in_s: Some(ORDER_LASTS_S),
+            health: Some(policy.health),
+            ..CommandPayload::default()
+        },
+        max_retries: None,
+    };
+    let actor = actor(attempt);
+    match give_in(tx, &actor, "sira", attempt.plugin_id, order, id, now).await {
+        Ok(_) => {}
+        Err(GiveError::Once(error)) => match error {
+            crate::service::once::OnceError::Store(error) => return Err(error.into()),
+            crate::service::once::OnceError::Reused => return Ok(()),
+        },
+        Err(refused) => {
+            let end = End::failed("refused", refused.to_string());
+            return Ok(end::end(tx, held, attempt, &end, now).await?);
+        }
+    }
+    let step = Step {
+        words: format!("the order {id} was given"),
+        deadline_at: Status::Applying
+            .lasts(false, policy.staging_timeout)
+            .and_then(|lasts| now.checked_add(lasts).ok()),
+        next_look_at: Some(now + super::follow::LISTEN),
+        command_id: Some(id),
+        ..Step::default()
+    };
+    end::step(tx, held, attempt, Status::Applying, &step, now).await?;
+    Ok(())
+}
+
+/// What becomes of an attempt that may not be applied now.
+pub(super) async fn hold_back(
+    tx: &mut Tx,
+    policy: &Policy,
+    (held, attempt): (&Held, &Attempt),
+    verdict: &Verdict,
+    now: Timestamp,
+) -> Result<(), HealingError> {
+    match verdict {
+        Verdict::Allow => {}
+        Verdict::Refuse {
+            reasons,
+            again_at: Some(at),
+        } => {
+            // A closed window is no reason to call people; the kill switch, after a while, is.
+            let waits_for_window = reasons
+                .iter()
+                .any(|reason| matches!(reason, Reason::OutsideMaintenanceWindow { .. }));
+            let deadline = if waits_for_window {
+                attempt
+                    .status
+                    .lasts(false, policy.staging_timeout)
+                    .and_then(|lasts| at.checked_add(lasts).ok())
+            } else {
+                None
+            };
+            store::attempt::look_again(tx, attempt.id, *at, (None, deadline), now).await?;
+        }
+        Verdict::Refuse {
+            reasons,
+            again_at: None,
+        } => {
+            let words: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+            end::end(tx, held, attempt, &End::failed("refused", words.join("; ")), now).await?;
+        }
+        Verdict::NeedsApproval { of, reasons } => {
+            if !attempt.requires_approval {
+                store::attempt::need_approval(tx, attempt.id, &approval_needed(of, reasons)).await?;
+                escalate_for(tx, held, reasons, now).await?;
+            }
+            let lasts = Status::Pending.lasts(true, policy.staging_timeout).unwrap_or_default();
+            let deadline = attempt.status_since.checked_add(lasts).unwrap_or(Timestamp::MAX);
+            let words = (!attempt.requires_approval).then_some("people must say yes first");
+            store::attempt::look_again(tx, attempt.id, deadline, (words, Some(deadline)), now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Who an attempt's steps are done by.
+pub(super) fn actor(attempt: &Attempt) -> Actor {
+    match attempt.origin {
+        Origin::Automatic => Actor::Sira,
+        Origin::Person => Actor::System,
+    }
+}

@@ -1,0 +1,129 @@
+//! A run in the sandbox: nothing is held while it lasts but the claim.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::{
+    Healing, HealingError,
+    end::{self, End},
+    incident::about,
+};
+use crate::{
+    domain::attempt::{Attempt, Status},
+    staging::{StagingError, StagingRequest, StagingResult},
+    store::{self, StoreError, attempt::Lease, audit::Actor, incident::Held},
+};
+
+/// The first pause after a sandbox that could not be had; it doubles up to a minute.
+const FIRST_PAUSE_S: i64 = 5;
+
+impl Healing {
+    /// Tries the release of an attempt out. A run that was cut short by our own death is simply run again: it touches no
+    /// shop.
+    pub(super) async fn stage(&self, lease: Lease) -> Result<(), HealingError> {
+        let policy = store::policy::load(&self.db).await?;
+        let Some(request) = self.request(lease).await? else {
+            return Ok(());
+        };
+        let limit = policy.staging_timeout.unsigned_abs();
+        let outcome = match &self.staging {
+            Some(runner) => runner.run(&request, limit).await,
+            None => Err(StagingError::NotBelieved(
+                "there is no staging runner: set STAGING_RUNNER_URL, or require_staging_test to false".to_owned(),
+            )),
+        };
+        let now = self.clock.now();
+        if self.note(lease, &outcome, now).await? {
+            self.dispatch(lease, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn request(&self, lease: Lease) -> Result<Option<StagingRequest>, HealingError> {
+        let mut tx = self.db.begin().await?;
+        let Some(attempt) = lease.lock(&mut tx).await? else {
+            return Ok(None);
+        };
+        let Some(held) = store::incident::lock(&mut tx, attempt.incident_id).await? else {
+            return Ok(None);
+        };
+        Ok(match (attempt.product, attempt.to_version) {
+            (Some(product), Some(version)) => Some(StagingRequest {
+                merchant_id: held.merchant_id,
+                plugin_id: attempt.plugin_id,
+                product,
+                version,
+                release_digest: attempt.release_digest,
+            }),
+            _ => None,
+        })
+    }
+
+    /// Keeps what came out; whether the order may be given.
+    async fn note(
+        &self,
+        lease: Lease,
+        outcome: &Result<StagingResult, StagingError>,
+        now: Timestamp,
+    ) -> Result<bool, HealingError> {
+        let mut tx = self.db.begin().await?;
+        let Some(attempt) = lease.lock(&mut tx).await? else {
+            return Ok(false);
+        };
+        let Some(held) = store::incident::lock(&mut tx, attempt.incident_id).await? else {
+            return Ok(false);
+        };
+        if attempt.status != Status::Staging {
+            return Ok(false);
+        }
+        let passed = match outcome {
+            Ok(result) if result.passed => {
+                store::attempt::keep_staging(&mut tx, attempt.id, &result.for_attempt(), now).await?;
+                let details = json!({ "attempt_id": attempt.id, "result": result.for_attempt() });
+                about(&held)
+                    .audit(&mut tx, &Actor::Sira, "attempt_staged", details)
+                    .await?;
+                true
+            }
+            Ok(result) => {
+                let words = format!("the sandbox refused the release: {}", first(&result.errors));
+                let end = End::failed("staging_failed", words)
+                    .staged(result.for_attempt())
+                    .blaming();
+                end::end(&mut tx, &held, &attempt, &end, now).await?;
+                false
+            }
+            Err(error) if error.is_transient() => {
+                again_later(&mut tx, &held, &attempt, error, now).await?;
+                false
+            }
+            Err(error) => {
+                let end = End::failed("staging_unavailable", format!("{error}")).escalating();
+                end::end(&mut tx, &held, &attempt, &end, now).await?;
+                false
+            }
+        };
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(passed)
+    }
+}
+
+async fn again_later(
+    tx: &mut store::Tx,
+    _held: &Held,
+    attempt: &Attempt,
+    error: &StagingError,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let pause = (FIRST_PAUSE_S << attempt.staging_tries.min(6)).min(60);
+    store::attempt::count_staging_try(tx, attempt.id).await?;
+    let at = now
+        .checked_add(SignedDuration::from_secs(pause))
+        .unwrap_or(Timestamp::MAX);
+    let words = format!("{error}; trying again in {pause} s");
+    store::attempt::look_again(tx, attempt.id, at, (Some(&words), None), now).await
+}
+
+fn first(errors: &[String]) -> &str {
+    errors.first().map_or("no reason was given", String::as_str)
+}

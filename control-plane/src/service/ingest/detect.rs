@@ -1,0 +1,295 @@
+//! The detectors, one heartbeat further, in the transaction that takes it: any replica can take any heartbeat.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use plugmend_shared::{
+    bundle::{fit::Misfit, manifest::Compatibility},
+    detect::{
+        Detector, Evidence, Finding, IncidentType, Observation, PluginState, Prior, Settings, Telemetry, advance,
+        severity,
+    },
+    ids::{MerchantId, PluginId},
+    protocol::heartbeat::Heartbeat,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    service::healing::{Observed, observe},
+    store::{
+        StoreError, Tx,
+        detector::{self, Remembered, States},
+        release,
+    },
+};
+
+/// What a plugin said in a batch that was not known yet.
+pub(super) struct News<'a> {
+    /// Whose.
+    pub merchant_id: MerchantId,
+    /// Which.
+    pub plugin_id: PluginId,
+    /// What is installed.
+    pub product: Option<String>,
+    /// The platform, for plugins that do not say it themselves.
+    pub cms: String,
+    /// The version it ran until now, as far as we knew.
+    pub version_before: String,
+    /// Its heartbeats, in the order they came.
+    pub heartbeats: Vec<&'a Heartbeat>,
+}
+
+/// Advances the detectors of the plugins in a batch, whose rows are held, and opens what they find.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn detect(tx: &mut Tx, news: &[News<'_>], now: Timestamp) -> Result<(), StoreError> {
+    if news.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = news.iter().map(|one| one.plugin_id.0).collect();
+    let mut remembered = detector::load(tx, &ids).await?;
+    let limits = compatibilities(tx, news).await?;
+    let (mut states, mut observed) = (States::default(), Vec::new());
+    for one in news {
+        let known = remembered.remove(&one.plugin_id).unwrap_or_default();
+        let last = one.heartbeats.last().map_or("", |last| last.plugin_version.as_str());
+        let limit = one
+            .product
+            .clone()
+            .and_then(|product| limits.get(&(product, last.to_owned())));
+        let (next, seen) = examine(one, &known, limit);
+        states.push(one.plugin_id, &next);
+        if last != one.version_before && one.version_before != "unknown" {
+            detector::version_changed(tx, one.plugin_id, (&one.version_before, last), now).await?;
+        }
+        if !seen.findings.is_empty() || !seen.recovered.is_empty() {
+            observed.push(seen);
+        }
+    }
+    detector::save(tx, &states, now).await?;
+    observe(tx, &observed, now).await
+}
+
+/// What the releases that run there say about what they run on.
+async fn compatibilities(
+    tx: &mut Tx,
+    news: &[News<'_>],
+) -> Result<HashMap<(String, String), Compatibility>, StoreError> {
+    let mut wanted = BTreeSet::new();
+    for one in news {
+        if let (Some(product), Some(last)) = (&one.product, one.heartbeats.last()) {
+            wanted.insert((product.clone(), last.plugin_version.clone()));
+        }
+    }
+    release::compatibilities(tx, &wanted).await
+}
+
+/// One plugin's news against what is remembered of it: what is to be remembered now, and what was seen.
+fn examine(news: &News<'_>, known: &Remembered, limit: Option<&Compatibility>) -> (Remembered, Observed) {
+    let mut state = PluginState::from_bytes(&known.state);
+    let mut ill: BTreeSet<IncidentType> = known.ill.iter().filter_map(|name| name.parse().ok()).collect();
+    let (settings, prior) = (Settings::default(), Prior::default());
+    let (mut findings, mut recovered) = (BTreeMap::new(), BTreeSet::new());
+    // Whoever speaks is not silent.
+    recovered.insert(IncidentType::HeartbeatMissed);
+    for heartbeat in &news.heartbeats {
+        for mut observation in Observation::of(heartbeat) {
+            if observation.platform.is_empty() {
+                observation.platform = &news.cms;
+            }
+            let seen = advance(&mut state, &observation, &prior, &settings);
+            for finding in seen.ill() {
+                recovered.remove(&finding.incident_type);
+                findings.insert(finding.incident_type, *finding);
+            }
+            for over in seen.recovered {
+                findings.remove(&over);
+                recovered.insert(over);
+            }
+        }
+        for (incident_type, verdict) in facts(heartbeat, limit) {
+            if let Some(finding) = verdict {
+                recovered.remove(&incident_type);
+                findings.insert(incident_type, finding);
+            } else {
+                findings.remove(&incident_type);
+                recovered.insert(incident_type);
+            }
+        }
+    }
+    recovered.retain(|over| ill.remove(over));
+    ill.extend(findings.keys());
+    let next = Remembered {
+        state: state.to_bytes(),
+        ill: ill
+            .into_iter()
+            .map(|incident_type| incident_type.as_str().to_owned())
+            .collect(),
+    };
+    let observed = Observed {
+        merchant_id: news.merchant_id,
+        plugin_id: news.plugin_id,
+        version: news
+            .heartbeats
+            .last()
+            .map(|last| last.plugin_version.clone())
+            .unwrap_or_default(),
+        findings: findings.into_values().collect(),
+        recovered: recovered.into_iter().collect(),
+        snapshot: news.heartbeats.last().map_or(Value::Null, |last| snapshot(last)),
+    };
+    (next, observed)
+}
+
+/// What a heartbeat states as a fact; for each, the finding, or none where all is well. What it does not speak of is not
+/// in the list.
+fn facts(heartbeat: &Heartbeat, limit: Option<&Compatibility>) -> Vec<(IncidentType, Option<Finding>)> {
+    let mut facts = Vec::new();
+    if let Some(integrity) = &heartbeat.integrity {
+        let differing = integrity.differing.len().max(1);
+        let finding = (!integrity.intact).then(|| {
+            let since = integrity.checked_at.as_second();
+            certain(IncidentType::SignatureInvalid, since, differing)
+        });
+        facts.push((IncidentType::SignatureInvalid, finding));
+    }
+    if let Some(limit) = limit {
+        let environment = environment(heartbeat);
+        let misfit = matches!(limit.runs_on(&environment), Err(Misfit::Environment { .. }));
+        let since = heartbeat.timestamp.as_second();
+        let finding = misfit.then(|| certain(IncidentType::VersionIncompatibility, since, 1));
+        facts.push((IncidentType::VersionIncompatibility, finding));
+    }
+    facts
+}
+
+/// A finding that is no guess.
+fn certain(incident_type: IncidentType, since: i64, count: usize) -> Finding {
+    #[expect(clippy::cast_precision_loss, reason = "a hundred at most")]
+    let observed = count as f64;
+    Finding {
+        incident_type,
+        severity: severity(incident_type, &Telemetry::default()),
+        confidence: 1.0,
+        evidence: Evidence {
+            detector: Detector::Rule,
+            since,
+            observed,
+            expected: 0.0,
+            excess_per_hour: None,
+        },
+    }
+}
+
+/// Versions of what the plugin runs on, as it says.
+fn environment(heartbeat: &Heartbeat) -> BTreeMap<String, String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    heartbeat
+        .env
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), text(value)?)))
+        .collect()
+}
+
+/// What is kept with an incident: the heartbeat but its windows, and the last of them.
+fn snapshot(heartbeat: &Heartbeat) -> Value {
+    let mut snapshot = serde_json::to_value(Heartbeat {
+        windows: Vec::new(),
+        ..heartbeat.clone()
+    })
+    .unwrap_or(Value::Null);
+    if let (Some(fields), Some(window)) = (snapshot.as_object_mut(), heartbeat.windows.last()) {
+        fields.insert("last_window".to_owned(), json!(window));
+    }
+    snapshot
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heartbeat(extra: Value) -> Heartbeat {
+        let mut beat = json!({
+            "plugin_id": "018f3a10-0000-7000-8000-000000000001", "merchant_id": "018f3a10-0000-7000-8000-000000000002",
+            "plugin_version": "1.2.2", "env": { "node": "18.1" }, "errors_last_24h": 0, "uptime": 100,
+            "timestamp": "2026-11-01T00:10:00Z",
+        });
+        beat.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        serde_json::from_value(beat).unwrap()
+    }
+
+    fn look(heartbeat: &Heartbeat, known: &Remembered, limit: Option<&Compatibility>) -> (Remembered, Observed) {
+        let news = News {
+            merchant_id: heartbeat.merchant_id,
+            plugin_id: heartbeat.plugin_id,
+            product: None,
+            cms: "node".to_owned(),
+            version_before: "1.2.2".to_owned(),
+            heartbeats: vec![heartbeat],
+        };
+        examine(&news, known, limit)
+    }
+
+    #[test]
+    fn the_worked_example_is_found_and_a_healthy_heartbeat_finds_nothing() {
+        let sick = heartbeat(json!({ "errors_last_24h": 50, "webhook_fail_rate": 0.6 }));
+        let (next, seen) = look(&sick, &Remembered::default(), None);
+        assert_eq!(next.ill, ["webhook_fail_rate"]);
+        let found = seen.findings[0];
+        assert_eq!(
+            (found.incident_type.as_str(), found.severity.as_str()),
+            ("webhook_fail_rate", "medium")
+        );
+        let (next, seen) = look(
+            &heartbeat(json!({ "webhook_fail_rate": 0.01 })),
+            &Remembered::default(),
+            None,
+        );
+        assert!(next.ill.is_empty() && seen.findings.is_empty() && seen.recovered.is_empty());
+    }
+
+    #[test]
+    fn whoever_was_silent_and_speaks_has_recovered() {
+        let silent = Remembered {
+            ill: vec!["heartbeat_missed".to_owned()],
+            ..Remembered::default()
+        };
+        let (next, seen) = look(&heartbeat(json!({})), &silent, None);
+        assert_eq!(
+            (next.ill.len(), seen.recovered.as_slice()),
+            (0, &[IncidentType::HeartbeatMissed][..])
+        );
+    }
+
+    #[test]
+    fn a_tampered_tree_is_critical_until_it_is_intact() {
+        let report = |intact: bool| json!({ "integrity": { "checked_at": "2026-11-01T00:09:00Z", "intact": intact, "differing": ["a.js"] } });
+        let (tampered, seen) = look(&heartbeat(report(false)), &Remembered::default(), None);
+        assert_eq!(
+            (tampered.ill.as_slice(), seen.findings[0].severity.as_str()),
+            (&["signature_invalid".to_owned()][..], "critical")
+        );
+        // A heartbeat that does not speak of it changes nothing.
+        let (still, seen) = look(&heartbeat(json!({})), &tampered, None);
+        assert_eq!((still.ill.len(), seen.recovered.len()), (1, 0));
+        let (intact, seen) = look(&heartbeat(report(true)), &still, None);
+        assert_eq!((intact.ill.len(), seen.recovered.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_release_that_does_not_fit_its_surroundings_is_found() {
+        let limit: Compatibility = serde_json::from_value(json!({ "env": { "node": ">=20" } })).unwrap();
+        let (next, _) = look(&heartbeat(json!({})), &Remembered::default(), Some(&limit));
+        assert_eq!(next.ill, ["version_incompatibility"]);
+        let (next, seen) = look(&heartbeat(json!({ "env": { "node": "v22.1.0" } })), &next, Some(&limit));
+        assert_eq!((next.ill.len(), seen.recovered.len()), (0, 1));
+        let (unknown, _) = look(&heartbeat(json!({ "env": {} })), &Remembered::default(), Some(&limit));
+        assert!(unknown.ill.is_empty(), "what is not said is no finding");
+    }
+}

@@ -1,0 +1,93 @@
+//! Work on attempts, claimed by lease.
+
+use jiff::{SignedDuration, Timestamp};
+use plugmend_shared::ids::AttemptId;
+use uuid::Uuid;
+
+use super::super::{Db, StoreError, ToSqlx as _, Tx};
+use crate::domain::attempt::Attempt;
+
+/// How long a claim lasts, unless more is asked for.
+const LEASE: SignedDuration = SignedDuration::from_secs(60);
+
+/// A claim on one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Which.
+    pub id: AttemptId,
+    /// Drawn anew for each claim.
+    pub token: Uuid,
+}
+
+/// Claims at most `limit` attempts that are due, or whose order has ended; those that others have are left to them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn claim(db: &Db, token: Uuid, now: Timestamp, limit: i64) -> Result<Vec<Lease>, StoreError> {
+    let until = now.checked_add(LEASE).unwrap_or(Timestamp::MAX);
+    let ids = sqlx::query_scalar!(
+        "UPDATE plugin_autopatch_attempts SET lease_until = $2, lease_by = $3, updated_at = updated_at
+         WHERE id IN (
+           SELECT attempt.id FROM plugin_autopatch_attempts attempt
+           WHERE attempt.status IN ('pending', 'staging', 'applying') AND attempt.origin IS NOT NULL
+             AND (attempt.lease_until IS NULL OR attempt.lease_until <= $1)
+             AND (attempt.next_look_at <= $1
+                  OR attempt.status = 'applying' AND attempt.order_ended_at IS NULL AND EXISTS (
+                    SELECT 1 FROM plugin_agent_commands command
+                    WHERE command.id = attempt.command_id AND command.status IN ('completed', 'failed', 'timeout')))
+           ORDER BY attempt.next_look_at LIMIT $4 FOR UPDATE OF attempt SKIP LOCKED)
+         RETURNING id",
+        now.to_sqlx() as _,
+        until.to_sqlx() as _,
+        token,
+        limit
+    )
+    .fetch_all(db.pool())
+    .await?;
+    let lease = |id| Lease {
+        id: AttemptId(id),
+        token,
+    };
+    Ok(ids.into_iter().map(lease).collect())
+}
+
+impl Lease {
+    /// Holds the attempt until the transaction ends, if the claim still stands.
+    ///
+    /// # Errors
+    /// When the database fails or the row can not be read.
+    pub async fn lock(&self, tx: &mut Tx) -> Result<Option<Attempt>, StoreError> {
+        let ours = sqlx::query_scalar!(
+            "SELECT id FROM plugin_autopatch_attempts WHERE id = $1 AND lease_by = $2 FOR UPDATE",
+            self.id.0,
+            self.token
+        )
+        .fetch_optional(&mut **tx)
+        .await?;
+        match ours {
+            Some(_) => super::lock(tx, self.id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Lets the claim last until `until`.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when it no longer stands.
+    pub async fn extend(&self, tx: &mut Tx, until: Timestamp) -> Result<(), StoreError> {
+        let done = sqlx::query!(
+            "UPDATE plugin_autopatch_attempts SET lease_until = $3, lease_by = $2, updated_at = updated_at
+             WHERE id = $1",
+            self.id.0,
+            self.token,
+            until.to_sqlx() as _
+        )
+        .execute(&mut **tx)
+        .await?;
+        if done.rows_affected() == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::Stale { what: "the attempt" })
+        }
+    }
+}

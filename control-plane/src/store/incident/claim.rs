@@ -1,0 +1,65 @@
+//! Work on incidents, claimed by lease: whoever dies with one is relieved of it when the lease is over.
+
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::{
+    super::{Db, StoreError, ToSqlx as _},
+    Held,
+};
+
+/// How long a claim lasts: a decider may take ten seconds, and try again within.
+const LEASE: SignedDuration = SignedDuration::from_secs(60);
+
+/// A claim on one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The row.
+    pub id: Uuid,
+    /// Drawn anew for each claim: two never have the same.
+    pub token: Uuid,
+}
+
+/// Claims at most `limit` incidents that are due; those that others have are left to them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn claim(db: &Db, token: Uuid, now: Timestamp, limit: i64) -> Result<Vec<Lease>, StoreError> {
+    let until = now.checked_add(LEASE).unwrap_or(Timestamp::MAX);
+    let ids = sqlx::query_scalar!(
+        "UPDATE plugin_incidents SET lease_until = $2, lease_by = $3, updated_at = updated_at
+         WHERE id IN (
+           SELECT id FROM plugin_incidents
+           WHERE status <> 'closed' AND duplicate_of IS NULL AND next_look_at <= $1
+             AND (lease_until IS NULL OR lease_until <= $1)
+           ORDER BY next_look_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+         RETURNING id",
+        now.to_sqlx() as _,
+        until.to_sqlx() as _,
+        token,
+        limit
+    )
+    .fetch_all(db.pool())
+    .await?;
+    Ok(ids.into_iter().map(|id| Lease { id, token }).collect())
+}
+
+impl Lease {
+    /// Holds the incident until the transaction ends, if the claim still stands.
+    ///
+    /// # Errors
+    /// When the database fails or the row can not be read.
+    pub async fn lock(&self, tx: &mut super::super::Tx) -> Result<Option<Held>, StoreError> {
+        let ours = sqlx::query_scalar!(
+            "SELECT id FROM plugin_incidents WHERE id = $1 AND lease_by = $2 FOR UPDATE",
+            self.id,
+            self.token
+        )
+        .fetch_optional(&mut **tx)
+        .await?;
+        match ours {
+            Some(id) => super::lock(tx, id).await,
+            None => Ok(None),
+        }
+    }
+}
