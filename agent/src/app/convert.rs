@@ -94,6 +94,7 @@ pub(super) fn sandbox(settings: &Settings) -> Result<SandboxOptions, AppError> {
         helper: vec![env::current_exe()?.display().to_string()],
         read: settings.sandbox.read.clone(),
         accept_none: settings.sandbox.accept_none,
+        ..SandboxOptions::default()
     })
 }
 

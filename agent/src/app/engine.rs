@@ -70,7 +70,9 @@ pub(super) fn reduced_protection(settings: &Settings) -> Result<Vec<String>, App
         reduced.push("one user for agent and plugin: the plugin could read the agent's key".to_owned());
     }
     match sandbox::available(&convert::sandbox(settings)?) {
-        Ok(Confinement::None) => reduced.push("releases' own tests run without confinement".to_owned()),
+        Ok(protection) if protection.confinement == Confinement::None => {
+            reduced.push("releases' own tests run without confinement".to_owned());
+        }
         Ok(_) => {}
         Err(_) => {
             reduced.push("releases with tests of their own are refused: nothing here can confine them".to_owned());

@@ -31,18 +31,16 @@ use self::{
     exit::Exit,
     say::Say,
 };
-use crate::{
-    config,
-    platform::sandbox::{HELPER_ARG, run_helper},
-};
+use crate::{config, platform::sandbox};
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    // The agent starts itself as the helper that confines a release's own tests; see `platform::sandbox`.
-    let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == HELPER_ARG) {
-        let order = words.next().and_then(|word| word.into_string().ok());
-        return run_helper(&order.unwrap_or_default());
+    // The agent starts itself as the helper that confines a release's own tests.
+    let words = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned());
+    if let Some(done) = sandbox::helper(words) {
+        return done;
     }
     let args = Args::parse();
     let say = Say::new(args.json);

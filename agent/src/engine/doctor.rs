@@ -135,9 +135,10 @@ impl<T> Engine<T> {
 
     fn about_sandbox(&self) -> Finding {
         match sandbox::available(&self.options.sandbox) {
-            Ok(Confinement::Bubblewrap) => finding(Level::Good, "sandbox", "smoke tests run under bubblewrap"),
-            Ok(Confinement::Landlock) => finding(Level::Good, "sandbox", "smoke tests run under Landlock and seccomp"),
-            Ok(Confinement::None) => finding(
+            Ok(here) if here.confinement != Confinement::None => {
+                finding(Level::Good, "sandbox", format!("a smoke test {}", here.words()))
+            }
+            Ok(_) => finding(
                 Level::Advice,
                 "sandbox",
                 "reduced protection: smoke tests run with limits only, as configured",

@@ -49,8 +49,8 @@ impl<T: Transport> Engine<T> {
         let limit = Duration::from_millis(test.timeout_ms);
         let ran = sandbox::run(&self.options.sandbox, &test.argv, tree.path(), scratch.path(), limit);
         let ended = match ran {
-            Ok(ended) => ended,
-            Err(e @ sandbox::SandboxError::Unavailable) => return Err(Failure::lasting("no_sandbox", chain(&e))),
+            Ok(outcome) => outcome.finished,
+            Err(e @ sandbox::SandboxError::Unavailable(_)) => return Err(Failure::lasting("no_sandbox", chain(&e))),
             Err(e) => return Err(smoke_failed(test, &chain(&e))),
         };
         if ended.code != Some(test.exit) {

@@ -4,7 +4,6 @@ pub mod beneath;
 pub mod capability;
 pub mod durable;
 pub mod error;
-pub mod exec;
 pub mod facts;
 pub mod fastcgi;
 pub mod hooks;
@@ -12,5 +11,6 @@ pub mod layout;
 pub mod lock;
 pub mod preserve;
 pub mod probe;
-pub mod sandbox;
 pub mod tree;
+
+pub use plugmend_sandbox::{self as sandbox, exec};

@@ -303,8 +303,8 @@ impl Host {
             probes: probes.collect(),
             sandbox: SandboxOptions {
                 helper: vec![env!("CARGO_BIN_EXE_plugmend-agent").to_owned()],
-                read: Vec::new(),
                 accept_none: true,
+                ..SandboxOptions::default()
             },
         }
     }

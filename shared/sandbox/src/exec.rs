@@ -16,10 +16,10 @@ use rustix::{
 use thiserror::Error;
 
 /// How long we look away between two looks at a running program.
-const LOOK: Duration = Duration::from_millis(5);
+pub(crate) const LOOK: Duration = Duration::from_millis(5);
 /// Output that is kept of each stream; a program that says more than [`TOO_MUCH`] is ended.
 const KEPT: usize = 64 * 1024;
-const TOO_MUCH: usize = 16 * 1024 * 1024;
+pub(crate) const TOO_MUCH: usize = 16 * 1024 * 1024;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl Finished {
     pub fn words(&self) -> String {
         let end = match (self.code, self.signal) {
             (Some(code), _) => format!("exit code {code}"),
-            (None, Some(signal)) => format!("signal {signal}"),
+            (None, Some(signal)) => format!("signal {signal}{}", meaning(signal)),
             (None, None) => "no exit code".to_owned(),
         };
         let said = if self.stderr.trim().is_empty() {
@@ -64,6 +64,19 @@ impl Finished {
         };
         let last = said.trim().lines().next_back().unwrap_or("(it said nothing)");
         format!("{end}: {}", last.chars().take(300).collect::<String>())
+    }
+}
+
+/// What a signal that ends a program under limits is about.
+fn meaning(signal: i32) -> &'static str {
+    match signal {
+        libc::SIGXCPU => " (it used up its processor time)",
+        libc::SIGXFSZ => " (it wrote a file over the size limit)",
+        libc::SIGKILL => " (it was killed; out of memory, perhaps)",
+        libc::SIGSEGV | libc::SIGBUS => " (it crashed)",
+        libc::SIGABRT => " (it gave up by itself)",
+        libc::SIGSYS => " (it made a system call that is not allowed)",
+        _ => "",
     }
 }
 
@@ -170,14 +183,14 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-struct Stream<R> {
+pub(crate) struct Stream<R> {
     pipe: Option<R>,
     kept: Vec<u8>,
-    seen: usize,
+    pub(crate) seen: usize,
 }
 
 impl<R: Read + AsFd> Stream<R> {
-    fn new(pipe: Option<R>) -> io::Result<Self> {
+    pub(crate) fn new(pipe: Option<R>) -> io::Result<Self> {
         if let Some(pipe) = &pipe {
             let flags = rustix::fs::fcntl_getfl(pipe)?;
             rustix::fs::fcntl_setfl(pipe, flags | OFlags::NONBLOCK)?;
@@ -189,7 +202,7 @@ impl<R: Read + AsFd> Stream<R> {
         })
     }
 
-    fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         let mut buffer = [0; 16 * 1024];
         let Some(pipe) = &mut self.pipe else { return };
         while self.seen <= TOO_MUCH {
@@ -205,7 +218,7 @@ impl<R: Read + AsFd> Stream<R> {
         }
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.kept).into_owned()
     }
 }
