@@ -5,6 +5,7 @@ pub mod dev;
 mod gateway;
 mod raw;
 mod settings;
+mod sira;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ pub use gateway::GatewaySettings;
 pub use settings::{
     ApiSettings, AuthSettings, DatabaseSettings, IngestSettings, LogSettings, RepositorySettings, Role, Settings,
 };
+pub use sira::SiraSettings;
 
 /// What is wrong with the configuration, and what to do about it.
 #[derive(Debug, Error)]

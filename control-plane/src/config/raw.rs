@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::ConfigError;
+use super::{ConfigError, sira::RawSira};
 
 /// The configuration file; each field can be overridden by the environment variable in its comment.
 #[derive(Debug, Default, Deserialize)]
@@ -36,6 +36,8 @@ pub struct Raw {
     pub gateway: RawGateway,
     /// The release repository.
     pub repository: RawRepository,
+    /// The external SIRA.
+    pub sira: RawSira,
     /// Group commit.
     pub ingest: RawIngest,
 }
@@ -155,6 +157,7 @@ impl Raw {
         replace(&mut self.gateway.trust_domain, lookup("PLUGMEND_TRUST_DOMAIN"));
         replace(&mut self.gateway.pki_dir, path("PLUGMEND_PKI_DIR"));
         self.gateway.overlay_identity(&lookup)?;
+        self.sira.overlay_environment(&lookup);
         replace(&mut self.repository.dir, path("PLUGMEND_REPOSITORY_DIR"));
         replace(&mut self.repository.url, lookup("PLUGMEND_REPO_URL"));
         replace(&mut self.repository.keys_dir, path("PLUGMEND_REPOSITORY_KEYS_DIR"));

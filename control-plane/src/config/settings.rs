@@ -14,6 +14,7 @@ use super::{
     ConfigError, dev,
     gateway::{self, GatewaySettings},
     raw::{Raw, RawApi, RawIngest, RawRepository},
+    sira::SiraSettings,
 };
 use crate::domain::network::{Network, NotANetwork};
 
@@ -47,6 +48,8 @@ pub struct Settings {
     pub repository: RepositorySettings,
     /// Who may do what.
     pub auth: AuthSettings,
+    /// The external SIRA, when there is one.
+    pub sira: Option<SiraSettings>,
     /// Group commit.
     pub ingest: IngestSettings,
     /// Seconds between heartbeats, told to agents.
@@ -170,6 +173,7 @@ pub fn check(raw: Raw, dev: bool) -> Result<Settings, ConfigError> {
         gateway: gateway::check(raw.gateway, &state_dir, dev)?,
         repository: check_repository(raw.repository, &state_dir),
         auth,
+        sira: raw.sira.check(dev)?,
         ingest: check_ingest(&raw.ingest)?,
         heartbeat_interval_s,
         telemetry_days,

@@ -8,5 +8,6 @@ pub mod event;
 pub mod heartbeat;
 pub mod identity;
 pub mod incident;
+pub mod learning;
 pub mod network;
 pub mod policy;

@@ -5,6 +5,7 @@
 //! with its stored decision is all that a replay needs. The names on the wire are the reference system's.
 
 mod action;
+mod arm;
 mod belief;
 mod blame;
 mod built_in;
@@ -14,9 +15,12 @@ mod heuristics;
 mod options;
 mod question;
 mod round;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use action::{Action, Method};
+pub use arm::arm_of;
 pub use belief::{Belief, believe};
 pub use built_in::{BUILT_IN, Unable, decide};
 pub use decision::Decision;

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use semver::Version;
 
 use super::{
-    Action, Arm, Belief, KnownRelease, Method, PastOutcome, Question, Remedy, RemedySource, Standing, believe,
+    Action, Arm, Belief, KnownRelease, Method, PastOutcome, Question, Remedy, RemedySource, Standing,
+    arm::{arm_of_remedy, declares},
+    believe,
     blame::Blame,
 };
 use crate::{bundle::manifest::Undo, detect::IncidentType, protocol::command::CommandKind};
@@ -109,19 +111,6 @@ fn of(question: &Question, arm: Arm, to: &str) -> Belief {
     let kind = question.incident_type.as_str();
     let experience = &question.historical_data.experience;
     believe(experience, arm, kind, &question.current_version, to)
-}
-
-/// Whether a release claims to cure this: by name, or by running on what the one that runs does not.
-fn declares(question: &Question, current: &Version, release: &KnownRelease) -> bool {
-    if release.fixes.iter().any(|fix| fix == question.incident_type.as_str()) {
-        return true;
-    }
-    let environment = &question.historical_data.environment;
-    question.incident_type == IncidentType::VersionIncompatibility
-        && question
-            .release(current)
-            .is_some_and(|running| running.compat.runs_on(environment).is_err())
-        && release.compat.runs_on(environment).is_ok()
 }
 
 /// Why a release can not be installed here.
@@ -230,13 +219,12 @@ fn remedies<'a>(question: &'a Question, options: &mut Options<'a>) {
         return;
     }
     for remedy in &question.historical_data.remedies {
-        let arm = match remedy.source {
-            RemedySource::Declared => Arm::ConfigDeclared,
-            RemedySource::Learned => Arm::ConfigLearned,
-            // What the settings were set to cures a drift from it, and nothing else.
-            RemedySource::Managed if question.incident_type == IncidentType::ConfigDrift => Arm::ConfigManaged,
-            RemedySource::Managed => continue,
-        };
+        // What the settings were set to cures a drift from it, and nothing else.
+        let drifted = question.incident_type == IncidentType::ConfigDrift;
+        if remedy.source == RemedySource::Managed && !drifted {
+            continue;
+        }
+        let arm = arm_of_remedy(remedy.source);
         if let Some(why) = tried(question, None, Some(&remedy.id)) {
             let keys: Vec<_> = remedy.settings.keys().map(String::as_str).collect();
             options.against.push(format!("setting {}: {why}", keys.join(", ")));

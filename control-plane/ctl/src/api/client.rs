@@ -99,7 +99,8 @@ impl Api {
             let Some(next) = page.get("next").and_then(Value::as_str) else {
                 break;
             };
-            page = self.get(&format!("{path}?after={next}"))?;
+            let sign = if path.contains('?') { '&' } else { '?' };
+            page = self.get(&format!("{path}{sign}after={next}"))?;
         }
         Ok(out)
     }

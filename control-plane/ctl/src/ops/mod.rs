@@ -2,6 +2,7 @@
 
 mod agent;
 mod command;
+mod decide;
 mod merchant;
 mod plugin;
 mod release_block;
@@ -26,6 +27,9 @@ pub enum Verb {
     /// Orders to one plugin.
     #[command(subcommand)]
     Command(command::Verb),
+    /// Decisions about incidents.
+    #[command(subcommand)]
+    Decide(decide::Verb),
     /// Agents and their certificates.
     #[command(subcommand)]
     Agent(agent::Verb),
@@ -43,6 +47,7 @@ pub fn run(verb: Verb) -> anyhow::Result<Output> {
         Verb::Token(v) => token::run(&v),
         Verb::Plugin(v) => plugin::run(&v),
         Verb::Command(v) => command::run(&v),
+        Verb::Decide(v) => decide::run(&v),
         Verb::Agent(v) => agent::run(&v),
         Verb::ReleaseBlock(v) => release_block::run(&v),
     }
