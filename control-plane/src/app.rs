@@ -2,7 +2,7 @@
 
 mod gateway;
 
-use std::{net::TcpListener, num::NonZeroU32, sync::Arc};
+use std::{net::TcpListener, num::NonZeroU32, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use plugmend_shared::clock::{Clock, SystemClock};
@@ -16,16 +16,20 @@ use crate::{
         auth::TokenVerifier,
     },
     jobs::{
-        ForgetAnswers, ForgetIdentities, OverdueCommands, Reconciler, RepositoryFreshness, Runner, SilentPlugins,
-        TelemetryPartitions,
+        Deliveries, ForgetAnswers, ForgetIdentities, OverdueCommands, Reconciler, RepositoryFreshness, Runner,
+        SilentPlugins, TelemetryPartitions, TidyWebhooks,
     },
     lifecycle::Lifecycle,
+    notify::Sender,
     repo::{OnlineKeys, PublicKeys, Repository},
     service::{
         Entropy,
         command::Polls,
+        deliver::Deliverer,
         ingest::{self, IngestOptions},
         secret::SecretHasher,
+        secret_box::SecretBox,
+        webhook::WebhookDesk,
     },
     store::{Db, DbOptions},
 };
@@ -115,7 +119,16 @@ fn address_rates(settings: &Settings) -> AddressRates {
 /// The reconcilers, each a task of its own.
 fn start_jobs(settings: &Settings, state: &AppState, lifecycle: &mut Lifecycle) {
     let db = &state.db;
+    let deliverer = Deliverer::new(
+        db.clone(),
+        state.webhooks.sender.clone(),
+        state.webhooks.secrets.clone(),
+        state.entropy.clone(),
+        Arc::clone(&state.clock),
+    );
     let reconcilers: Vec<Arc<dyn Reconciler>> = vec![
+        Arc::new(Deliveries::new(deliverer.clone())),
+        Arc::new(TidyWebhooks::new(db.clone(), deliverer)),
         Arc::new(OverdueCommands::new(db.clone(), state.entropy.clone())),
         Arc::new(TelemetryPartitions::new(db.clone(), settings.telemetry_days)),
         Arc::new(RepositoryFreshness::new(db.clone(), state.repo.clone())),
@@ -173,10 +186,21 @@ fn state(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle
         tokens: Arc::new(tokens),
         enrolment_tokens: gateway::token_desk(settings, roles)?,
         secrets: SecretHasher::new(&settings.auth.secret_key),
+        webhooks: webhooks(settings)?,
         ingest,
         polls,
         repo: repository(settings)?,
         heartbeat_interval_s: settings.heartbeat_interval_s,
+    })
+}
+
+/// What receivers of webhooks are checked and sealed by.
+fn webhooks(settings: &Settings) -> anyhow::Result<WebhookDesk> {
+    let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("can not read {}", path.display()));
+    let ca = settings.webhooks.ca_file.as_ref().map(read).transpose()?;
+    Ok(WebhookDesk {
+        secrets: SecretBox::new(&settings.auth.secret_key)?,
+        sender: Sender::new(settings.webhooks.networks.clone(), ca.as_deref())?,
     })
 }
 

@@ -160,7 +160,7 @@ async fn a_publication_that_is_killed_anywhere_leaves_agents_whole_and_can_be_re
                 rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
             }
         });
-        let answered = tokio::time::timeout(std::time::Duration::from_secs(60), async {
+        let answered = tokio::time::timeout(std::time::Duration::from_mins(1), async {
             let body = submission.to_string();
             process
                 .client

@@ -40,6 +40,18 @@ pub struct Raw {
     pub sira: RawSira,
     /// Group commit.
     pub ingest: RawIngest,
+    /// Webhooks.
+    pub webhooks: RawWebhooks,
+}
+
+/// `[webhooks]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawWebhooks {
+    /// `PLUGMEND_WEBHOOK_NETWORKS`: networks of our own that may be sent to, comma between; others' private ones may not.
+    pub networks: Option<Vec<String>>,
+    /// `PLUGMEND_WEBHOOK_CA_FILE`: authorities to trust beside the public ones, PEM.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `[api]`
@@ -161,6 +173,11 @@ impl Raw {
         replace(&mut self.repository.dir, path("PLUGMEND_REPOSITORY_DIR"));
         replace(&mut self.repository.url, lookup("PLUGMEND_REPO_URL"));
         replace(&mut self.repository.keys_dir, path("PLUGMEND_REPOSITORY_KEYS_DIR"));
+        replace(
+            &mut self.webhooks.networks,
+            lookup("PLUGMEND_WEBHOOK_NETWORKS").map(|list| split_list(&list)),
+        );
+        replace(&mut self.webhooks.ca_file, path("PLUGMEND_WEBHOOK_CA_FILE"));
         replace(&mut self.ingest.flushers, number(&lookup, "PLUGMEND_INGEST_FLUSHERS")?);
         replace(&mut self.ingest.batch, number(&lookup, "PLUGMEND_INGEST_BATCH")?);
         replace(&mut self.ingest.delay_ms, number(&lookup, "PLUGMEND_INGEST_DELAY_MS")?);

@@ -52,6 +52,8 @@ pub struct Settings {
     pub sira: Option<SiraSettings>,
     /// Group commit.
     pub ingest: IngestSettings,
+    /// Webhooks.
+    pub webhooks: WebhookSettings,
     /// Seconds between heartbeats, told to agents.
     pub heartbeat_interval_s: u32,
     /// How many days telemetry is kept.
@@ -111,6 +113,15 @@ impl std::fmt::Debug for AuthSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AuthSettings").finish_non_exhaustive()
     }
+}
+
+/// Webhooks.
+#[derive(Debug, Clone)]
+pub struct WebhookSettings {
+    /// Networks of our own that may be sent to.
+    pub networks: Vec<Network>,
+    /// Authorities to trust beside the public ones, PEM.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Group commit.
@@ -175,6 +186,10 @@ pub fn check(raw: Raw, dev: bool) -> Result<Settings, ConfigError> {
         auth,
         sira: raw.sira.check(dev)?,
         ingest: check_ingest(&raw.ingest)?,
+        webhooks: WebhookSettings {
+            networks: networks("PLUGMEND_WEBHOOK_NETWORKS", raw.webhooks.networks)?,
+            ca_file: raw.webhooks.ca_file,
+        },
         heartbeat_interval_s,
         telemetry_days,
         state_dir,

@@ -4,6 +4,7 @@ pub mod approval;
 pub mod attempt;
 pub mod command;
 pub mod decision;
+pub mod delivery;
 pub mod event;
 pub mod heartbeat;
 pub mod identity;

@@ -7,7 +7,9 @@ use plugmend_shared::clock::Clock;
 use super::auth::TokenVerifier;
 use crate::{
     repo::Repository,
-    service::{Entropy, command::Polls, enrolment_token::TokenDesk, ingest::Ingest, secret::SecretHasher},
+    service::{
+        Entropy, command::Polls, enrolment_token::TokenDesk, ingest::Ingest, secret::SecretHasher, webhook::WebhookDesk,
+    },
     store::Db,
 };
 
@@ -26,6 +28,8 @@ pub struct AppState {
     pub enrolment_tokens: TokenDesk,
     /// Makes the keyed hashes of plugin secrets.
     pub secrets: SecretHasher,
+    /// Takes receivers of webhooks.
+    pub webhooks: WebhookDesk,
     /// Takes heartbeats.
     pub ingest: Ingest,
     /// Holds long polls.

@@ -6,6 +6,7 @@
 
 mod attempts;
 mod commands;
+mod deliveries;
 mod hints;
 mod housekeeping;
 mod incidents;
@@ -15,6 +16,7 @@ mod silence;
 
 pub use attempts::Attempts;
 pub use commands::OverdueCommands;
+pub use deliveries::{Deliveries, TidyWebhooks};
 pub use hints::follow_hints;
 pub use housekeeping::{ForgetAnswers, ForgetIdentities, TelemetryPartitions};
 pub use incidents::Incidents;

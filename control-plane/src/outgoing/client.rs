@@ -57,7 +57,7 @@ impl Answer {
 #[derive(Clone)]
 pub struct HttpClient {
     pub(super) tls: TlsConnector,
-    pub(super) allowed: Option<fn(IpAddr) -> bool>,
+    pub(super) allowed: Option<Arc<dyn Fn(IpAddr) -> bool + Send + Sync>>,
 }
 
 impl HttpClient {
@@ -93,8 +93,8 @@ impl HttpClient {
 
     /// The same client, which calls only addresses that `allowed` says yes to.
     #[must_use]
-    pub fn only_to(mut self, allowed: fn(IpAddr) -> bool) -> Self {
-        self.allowed = Some(allowed);
+    pub fn only_to(mut self, allowed: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        self.allowed = Some(Arc::new(allowed));
         self
     }
 

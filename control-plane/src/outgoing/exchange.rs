@@ -72,7 +72,7 @@ async fn connect(client: &HttpClient, to: &Endpoint) -> Result<TcpStream, Outgoi
     };
     let found = tokio::net::lookup_host((to.host.as_str(), to.port)).await;
     let addresses: Vec<SocketAddr> = found.map_err(unreachable)?.collect();
-    if let Some(allowed) = client.allowed
+    if let Some(allowed) = &client.allowed
         && let Some(other) = addresses.iter().find(|at| !allowed(at.ip()))
     {
         return Err(OutgoingError::Forbidden {

@@ -2,6 +2,7 @@
 
 pub mod agent_renewal;
 pub mod command;
+pub mod deliver;
 pub mod enrolment;
 pub mod enrolment_token;
 mod entropy;
@@ -11,7 +12,9 @@ pub mod once;
 pub mod plugin;
 pub mod release;
 pub mod secret;
+pub mod secret_box;
 pub mod standing;
 pub mod token_hash;
+pub mod webhook;
 
 pub use entropy::{Entropy, NoEntropy};

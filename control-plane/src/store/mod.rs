@@ -5,6 +5,7 @@ pub mod attempt;
 pub mod audit;
 pub mod certificate;
 pub mod command;
+pub mod delivery;
 pub mod detector;
 pub mod enrolment_token;
 mod error;
@@ -21,6 +22,7 @@ pub mod release;
 pub mod standing_feed;
 pub mod telemetry;
 pub mod wakeup;
+pub mod webhook;
 
 use std::time::Duration;
 

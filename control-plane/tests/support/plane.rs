@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use plugmend_control_plane::{
     domain::identity::AgentIdentity,
     http::{self, AppState, auth::TokenVerifier},
+    notify::Sender,
     repo::{OnlineKeys, Repository},
     service::{
         Entropy,
@@ -18,7 +19,9 @@ use plugmend_control_plane::{
         enrolment_token::TokenDesk,
         ingest::{self, IngestOptions},
         secret::SecretHasher,
+        secret_box::SecretBox,
         token_hash::TokenHasher,
+        webhook::WebhookDesk,
     },
     store::{self, Db, DbOptions},
 };
@@ -101,6 +104,10 @@ impl Plane {
                 ca_sha256: Some(Digest::of(b"a CA")),
             },
             secrets: SecretHasher::new(&[7; 32]),
+            webhooks: WebhookDesk {
+                secrets: SecretBox::new(&[7; 32]).unwrap(),
+                sender: Sender::new(vec!["127.0.0.0/8".parse().unwrap()], None).unwrap(),
+            },
             ingest,
             polls,
             heartbeat_interval_s: 120,

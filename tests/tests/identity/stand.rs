@@ -26,6 +26,7 @@ use plugmend_control_plane::{
         auth::TokenVerifier,
         gateway_router,
     },
+    notify::Sender,
     pki::{self, AgentCa, CaOptions, gateway_certificate::GatewayCertificate},
     repo::{OnlineKeys, Repository},
     service::{
@@ -35,8 +36,10 @@ use plugmend_control_plane::{
         enrolment_token::{self, MadeToken, TokenDesk, TokenOrder},
         ingest::{self, IngestOptions},
         secret::SecretHasher,
+        secret_box::SecretBox,
         standing::{StandingOptions, Standings},
         token_hash::TokenHasher,
+        webhook::WebhookDesk,
     },
     store::{Db, DbOptions, audit::Actor, merchant},
 };
@@ -328,6 +331,10 @@ fn state(db: &Db, clock: &Arc<FixedClock>, stop: &watch::Receiver<bool>, folder:
             ca_sha256: None,
         },
         secrets: SecretHasher::new(&SECRET),
+        webhooks: WebhookDesk {
+            secrets: SecretBox::new(&SECRET).unwrap(),
+            sender: Sender::new(Vec::new(), None).unwrap(),
+        },
         ingest,
         polls,
         heartbeat_interval_s: 120,

@@ -8,6 +8,7 @@ mod merchants;
 mod plugins;
 mod releases;
 mod secrets;
+mod webhooks;
 mod write;
 
 use axum::{
@@ -44,4 +45,9 @@ pub fn router() -> Router<AppState> {
             get(releases::uploaded).put(releases::upload),
         )
         .route("/api/ops/releases/{product}/{version}/block", post(releases::block))
+        .route("/api/ops/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/api/ops/webhooks/{id}/active", post(webhooks::set_active))
+        .route("/api/ops/webhooks/{id}/replay", post(webhooks::replay_all))
+        .route("/api/ops/webhook-deliveries", get(webhooks::deliveries))
+        .route("/api/ops/webhook-deliveries/{id}/replay", post(webhooks::replay))
 }
