@@ -4,6 +4,7 @@
 //! error. No secret is ever taken as an argument, where every user of the machine could read it.
 
 mod api;
+mod detect;
 mod ops;
 mod output;
 mod release;
@@ -30,6 +31,9 @@ enum Verb {
     /// Make, sign and publish releases.
     #[command(subcommand)]
     Release(release::Verb),
+    /// Run the detectors on recorded data.
+    #[command(subcommand)]
+    Detect(detect::Verb),
     #[command(flatten)]
     Ops(ops::Verb),
 }
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let format = if cli.json { Format::Json } else { Format::Words };
     let ended = match cli.verb {
+        Verb::Detect(verb) => return detect::run(&verb).unwrap_or_else(|error| output::fail(&error, format)),
         Verb::Release(verb) => release::run(verb, format),
         Verb::Ops(verb) => ops::run(verb),
     };

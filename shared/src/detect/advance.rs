@@ -1,14 +1,16 @@
 //! One observation further.
 
 use super::{
-    finding::{Detector, Evidence, Finding, Findings},
+    finding::{Finding, Findings},
     kinds::IncidentType,
     num,
     observation::Observation,
-    rules::{self, Reading, Rule, Said},
     settings::{Prior, Settings},
     severity::{Telemetry, severity},
     state::PluginState,
+    subjects::{error_model, error_rule, latency_model, webhook_model, webhook_rule},
+    trial::{self, Trial},
+    verdict::{Context, Verdict},
 };
 
 /// An observation that is this many seconds older than the last is a straggler; from more than that, the sender's clock
@@ -16,28 +18,52 @@ use super::{
 const STRAGGLER_S: i64 = 600;
 /// No more than this passes between two observations, whatever the clocks say: a week.
 const MAX_ELAPSED_S: f64 = 7.0 * 86_400.0;
-/// A rule knows nothing of how usual its threshold is for this plugin.
-const RULE_CONFIDENCE: f64 = 0.6;
-
+/// For so many seconds after a start, caches are cold.
+const STARTING_S: i64 = 300;
 /// Takes one observation into the state of its plugin and says what it shows. Observations come in the order of their
 /// time; one that was seen already, or comes late, changes nothing.
-pub fn advance(
-    state: &mut PluginState,
-    observation: &Observation<'_>,
-    _prior: &Prior,
-    settings: &Settings,
-) -> Findings {
+pub fn advance(state: &mut PluginState, observation: &Observation<'_>, prior: &Prior, settings: &Settings) -> Findings {
     let Some(elapsed_s) = elapsed(state, observation.at) else {
         return Findings::default();
     };
-    pass_time(state, observation.at, elapsed_s);
+    let starting = pass_time(state, observation, elapsed_s);
+    let window_s = f64::from(observation.window_s.unwrap_or(0));
+    let context = Context {
+        at: observation.at,
+        window_s: if window_s >= 1.0 {
+            window_s
+        } else {
+            usual_window(state, elapsed_s, settings)
+        },
+        elapsed_s,
+        observed_s: f64::from(state.observed_s),
+        starting,
+        prior,
+        settings,
+    };
     let mut findings = Findings::default();
-    let webhooks = webhook_rule(state, observation, elapsed_s, settings);
+    change_version(state, observation, &context);
+    let word = state.word();
+    let webhooks = webhook_model(state, observation, &context, &mut findings.deviation).or(webhook_rule(
+        state,
+        observation,
+        elapsed_s,
+        settings,
+    ));
     // Failing webhooks are errors too: one illness, one finding.
-    let errors = error_rule(state, observation, elapsed_s, settings).unless(webhooks.is_ill());
+    let errors = error_model(state, observation, &context, &mut findings.deviation).or(error_rule(
+        state,
+        observation,
+        elapsed_s,
+        settings,
+    )
+    .unless(webhooks.is_ill()));
+    let latency = latency_model(state, observation, &context, &mut findings.deviation);
+    findings.deviation.word = word.zip(state.word());
     for (incident_type, verdict) in [
         (IncidentType::WebhookFailRate, webhooks),
         (IncidentType::ErrorSpike, errors),
+        (IncidentType::TelemetryAnomaly, latency),
     ] {
         conclude(state, observation, incident_type, verdict, &mut findings);
     }
@@ -57,88 +83,54 @@ fn elapsed(state: &PluginState, at: i64) -> Option<f64> {
     }
 }
 
-fn pass_time(state: &mut PluginState, at: i64, elapsed_s: f64) {
-    state.last_at = at;
-    if elapsed_s <= 0.0 {
-        return;
-    }
-    let known = f64::from(state.interval_s);
-    let interval = if known > 0.0 {
+/// Notes that time passed; gives whether the plugin has just started.
+fn pass_time(state: &mut PluginState, seen: &Observation<'_>, elapsed_s: f64) -> bool {
+    state.last_at = seen.at;
+    if elapsed_s > 0.0 {
+        let known = f64::from(state.interval_s);
         // Gaps are not intervals.
-        known + 0.1 * (elapsed_s.min(known * 2.0) - known)
+        let interval = if known > 0.0 {
+            known + 0.1 * (elapsed_s.min(known * 2.0) - known)
+        } else {
+            elapsed_s
+        };
+        state.interval_s = num::kept(interval);
+        state.observed_s += num::kept(elapsed_s.min(interval * 3.0));
+    }
+    let Some(uptime) = seen.uptime_s.and_then(|uptime| i64::try_from(uptime).ok()) else {
+        return false;
+    };
+    let was_known = state.started != 0;
+    state.started = num::moment(seen.at.saturating_sub(uptime));
+    was_known && uptime < STARTING_S
+}
+
+/// How long a window was that does not say so.
+fn usual_window(state: &PluginState, elapsed_s: f64, settings: &Settings) -> f64 {
+    let usual = state.interval_s().unwrap_or(settings.heartbeat_interval_s);
+    if elapsed_s > 0.0 {
+        elapsed_s.min(usual * 2.0).max(1.0)
     } else {
-        elapsed_s
-    };
-    state.interval_s = num::kept(interval);
-}
-
-/// What one detector thinks after an observation.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Verdict {
-    /// Nothing new can be said: as before.
-    Unknown,
-    /// Nothing is wrong.
-    Well,
-    /// Something is wrong.
-    Ill { evidence: Evidence, confidence: f64 },
-    /// It was wrong for so long that it counts as usual.
-    Settled,
-}
-
-impl Verdict {
-    fn is_ill(self) -> bool {
-        matches!(self, Self::Ill { .. })
-    }
-
-    fn unless(self, explained: bool) -> Self {
-        if explained && self.is_ill() { Self::Well } else { self }
+        usual.max(1.0)
     }
 }
 
-fn error_rule(state: &mut PluginState, seen: &Observation<'_>, elapsed_s: f64, settings: &Settings) -> Verdict {
-    let Some(errors) = seen.errors_last_24h.filter(|_| !seen.counts_errors()) else {
-        return Verdict::Unknown;
-    };
-    let threshold = rules::errors_threshold(state.rule_errors, settings);
-    judge(
-        &mut state.rule_errors,
-        num::count(errors),
-        threshold,
-        seen.at,
-        elapsed_s,
-        settings,
-    )
-}
-
-fn webhook_rule(state: &mut PluginState, seen: &Observation<'_>, elapsed_s: f64, settings: &Settings) -> Verdict {
-    let rate = seen.webhook_fail_rate.filter(|rate| (0.0..=1.0).contains(rate));
-    let Some(rate) = rate.filter(|_| !seen.counts_webhooks()) else {
-        return Verdict::Unknown;
-    };
-    let threshold = rules::webhook_threshold(state.rule_webhooks, settings);
-    judge(&mut state.rule_webhooks, rate, threshold, seen.at, elapsed_s, settings)
-}
-
-fn judge(rule: &mut Rule, value: f64, threshold: f64, at: i64, elapsed_s: f64, settings: &Settings) -> Verdict {
-    let reading = Reading {
-        value,
-        threshold,
-        at,
-        elapsed_s,
-    };
-    match rule.judge(reading, settings) {
-        Said::Fine => Verdict::Well,
-        Said::Settled => Verdict::Settled,
-        Said::Ill => Verdict::Ill {
-            confidence: RULE_CONFIDENCE,
-            evidence: Evidence {
-                detector: Detector::Rule,
-                since: i64::from(rule.since),
-                observed: value,
-                expected: threshold,
-                excess_per_hour: None,
-            },
-        },
+/// Begins to watch the plugin when its version changes.
+fn change_version(state: &mut PluginState, seen: &Observation<'_>, context: &Context<'_>) {
+    if !seen.version.is_empty() {
+        let version = num::hash(seen.version);
+        if state.version != 0 && state.version != version {
+            state.trial = Trial::default();
+            if !context.is_new() {
+                state.trial.since = num::moment(seen.at);
+                state.trial.usual = state.errors.usual(context);
+                state.trial.usual_share = num::kept(state.webhooks.at_most(context));
+            }
+        }
+        state.version = version;
+    }
+    if state.trial.is_on() && seen.at - i64::from(state.trial.since) > trial::WATCHED_S {
+        state.trial = Trial::default();
     }
 }
 
@@ -153,7 +145,7 @@ fn conclude(
     let was_open = state.open.holds(incident_type);
     match verdict {
         Verdict::Ill { evidence, confidence } => {
-            let telemetry = telemetry(seen);
+            let telemetry = telemetry(state, seen);
             let finding = Finding {
                 incident_type,
                 severity: severity(incident_type, &telemetry),
@@ -179,10 +171,10 @@ fn conclude(
     }
 }
 
-fn telemetry(seen: &Observation<'_>) -> Telemetry {
+fn telemetry(state: &PluginState, seen: &Observation<'_>) -> Telemetry {
     Telemetry {
         errors_last_24h: seen.errors_last_24h.map(num::count),
-        webhook_fail_rate: seen.webhook_fail_rate,
+        webhook_fail_rate: seen.webhook_fail_rate.or(state.webhooks.last_hour()),
         seconds_since_heartbeat: None,
     }
 }

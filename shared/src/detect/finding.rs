@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::kinds::{IncidentType, Severity};
+use super::{
+    fleet::Deviation,
+    kinds::{IncidentType, Severity},
+};
 
 /// Who says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,6 +60,8 @@ pub struct Findings {
     /// Illnesses that have gone on for so long that they count as usual from now on. Nothing got better; the detector
     /// only watches for what is worse still.
     pub settled: Vec<IncidentType>,
+    /// For the fleet detector: what was seen beside what was expected.
+    pub deviation: Deviation,
 }
 
 impl Findings {

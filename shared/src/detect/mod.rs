@@ -6,20 +6,32 @@
 //! function of its arguments: time comes with the observations, and there is no randomness.
 
 mod advance;
+mod codec;
+mod errors;
 mod finding;
+pub mod fleet;
+mod jobs;
 mod kinds;
+mod latency;
 mod num;
 mod observation;
+mod replay;
 mod rules;
+pub mod series;
 mod settings;
 mod severity;
 pub mod silence;
 mod state;
+mod subjects;
+mod trial;
+mod verdict;
+mod webhooks;
 
 pub use advance::advance;
 pub use finding::{Detector, Evidence, Finding, Findings};
 pub use kinds::{IncidentType, Severity, UnknownName};
 pub use observation::Observation;
-pub use settings::{Prior, Settings};
+pub use replay::{Detection, Replay};
+pub use settings::{FleetNow, Prior, Settings};
 pub use severity::{Telemetry, severity};
 pub use state::{MAX_STATE_BYTES, PluginState};

@@ -27,3 +27,9 @@ pub fn decay(elapsed_s: f64, half_life_s: f64) -> f64 {
 pub fn moment(at: i64) -> u32 {
     u32::try_from(at.max(1)).unwrap_or(u32::MAX)
 }
+
+/// A short name of a text: FNV-1a, never 0. Two texts with one name would only hide a change.
+pub fn hash(text: &str) -> u32 {
+    let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    text.bytes().fold(0x811c_9dc5, step).max(1)
+}

@@ -7,6 +7,8 @@ use super::{num, settings::Settings};
 
 /// Below this share of its threshold a rule lets go.
 const LET_GO: f64 = 0.7;
+/// A reading just over the threshold is looked at for so long before it is an illness, in seconds.
+const LOOK_S: f64 = 1_800.0;
 /// How many times the usual errors are news.
 const NEWS_RATIO: f64 = 2.0;
 /// How much above its usual value a webhook failure rate is news.
@@ -19,6 +21,8 @@ pub struct Rule {
     pub usual: f32,
     /// When it went over the threshold; 0 while it is not.
     pub since: u32,
+    /// Whether it is an illness: far over the threshold, or over it for a while.
+    pub ill: bool,
 }
 
 /// What a rule says to one value.
@@ -43,6 +47,10 @@ pub struct Reading {
     pub at: i64,
     /// Seconds since the reading before.
     pub elapsed_s: f64,
+    /// Seconds since the first reading.
+    pub observed_s: f64,
+    /// Far enough over the threshold to need no second look.
+    pub plain: f64,
 }
 
 /// Errors in 24 hours: the threshold for this plugin.
@@ -56,36 +64,39 @@ pub fn webhook_threshold(rule: Rule, settings: &Settings) -> f64 {
 }
 
 impl Rule {
-    /// Whether it is over its threshold.
-    pub fn is_ill(self) -> bool {
-        self.since != 0
-    }
-
     /// Judges one reading and learns from it.
     pub fn judge(&mut self, reading: Reading, settings: &Settings) -> Said {
         let Reading { value, threshold, .. } = reading;
-        let over = value > threshold || (self.is_ill() && value > threshold * LET_GO);
+        let over = value > threshold || (self.ill && value > threshold * LET_GO);
         if !over {
-            self.since = 0;
-            self.learn(value, reading.elapsed_s, settings);
+            (self.since, self.ill) = (0, false);
+            self.learn(reading, settings);
             return Said::Fine;
         }
-        if !self.is_ill() {
+        if self.since == 0 {
             self.since = num::moment(reading.at);
         }
-        if num::seconds(reading.at - i64::from(self.since)) < settings.new_normal_s {
+        let lasted = num::seconds(reading.at - i64::from(self.since));
+        self.ill |= value > reading.plain || lasted >= LOOK_S;
+        if !self.ill {
+            return Said::Fine;
+        }
+        if lasted < settings.new_normal_s {
             return Said::Ill;
         }
         *self = Self {
             usual: num::kept(value),
-            since: 0,
+            ..Self::default()
         };
         Said::Settled
     }
 
-    fn learn(&mut self, value: f64, elapsed_s: f64, settings: &Settings) {
-        let kept = num::decay(elapsed_s, settings.half_life_s);
-        self.usual = num::kept(f64::from(self.usual) * kept + value * (1.0 - kept));
+    /// The mean of what was read, with a half-life once there is enough of it.
+    fn learn(&mut self, reading: Reading, settings: &Settings) {
+        let faded = 1.0 - num::decay(reading.elapsed_s, settings.half_life_s);
+        let share = faded.max(reading.elapsed_s / reading.observed_s.max(1.0)).min(1.0);
+        let usual = f64::from(self.usual);
+        self.usual = num::kept(usual + share * (reading.value - usual));
     }
 }
 
@@ -101,6 +112,8 @@ mod tests {
             threshold,
             at,
             elapsed_s: 120.0,
+            observed_s: 86_400.0,
+            plain: threshold,
         };
         rule.judge(reading, &settings)
     }

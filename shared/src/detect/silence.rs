@@ -8,6 +8,9 @@ use super::{
     severity::{Telemetry, severity},
 };
 
+/// An interval that is longer than the default by less than this factor is the default with its jitter.
+const TOLERATED: f64 = 1.25;
+
 /// What a lack of heartbeats means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Silence {
@@ -28,14 +31,23 @@ pub fn judge(last_heard: i64, now: i64, settings: &Settings) -> Silence {
 /// default is given the longer time in proportion.
 pub fn judge_at(last_heard: i64, now: i64, interval_s: f64, settings: &Settings) -> Silence {
     let silent = num::seconds(now.saturating_sub(last_heard));
-    let slower = (interval_s / settings.heartbeat_interval_s.max(1.0)).max(1.0);
-    if silent >= settings.silence_missed_s * slower {
+    let slower = slower(interval_s, settings);
+    if silent >= longest(interval_s, settings) {
         Silence::Missed
     } else if silent >= settings.silence_suspect_s * slower {
         Silence::Suspect
     } else {
         Silence::Heard
     }
+}
+
+/// How long a plugin that speaks every `interval_s` seconds may be silent before it is missed, in seconds.
+pub fn longest(interval_s: f64, settings: &Settings) -> f64 {
+    settings.silence_missed_s * slower(interval_s, settings)
+}
+
+fn slower(interval_s: f64, settings: &Settings) -> f64 {
+    (interval_s / settings.heartbeat_interval_s.max(1.0) / TOLERATED).max(1.0)
 }
 
 /// The finding for a plugin whose silence was judged [`Silence::Missed`].
@@ -81,8 +93,8 @@ mod tests {
     #[test]
     fn a_plugin_with_a_longer_interval_is_given_longer() {
         let settings = Settings::default();
-        assert_eq!(judge_at(0, 1_200, 600.0, &settings), Silence::Heard);
-        assert_eq!(judge_at(0, 2_550, 600.0, &settings), Silence::Missed);
+        assert_eq!(judge_at(0, 1_199, 600.0, &settings), Silence::Heard);
+        assert_eq!(judge_at(0, 2_040, 600.0, &settings), Silence::Missed);
         assert_eq!(
             judge_at(0, 509, 5.0, &settings),
             Silence::Suspect,

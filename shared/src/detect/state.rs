@@ -1,11 +1,19 @@
 //! What is remembered of one plugin between its heartbeats.
 
-use super::{kinds::IncidentType, rules::Rule};
+use super::{
+    codec::{Fields, Reader, Writer},
+    errors::Errors,
+    kinds::IncidentType,
+    latency::Latency,
+    rules::Rule,
+    trial::{Scatter, Trial},
+    webhooks::Webhooks,
+};
 
 /// The layout of the bytes; another number means another layout.
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
 /// No state takes more bytes than this.
-pub const MAX_STATE_BYTES: usize = 288;
+pub const MAX_STATE_BYTES: usize = 384;
 
 /// Everything the detectors remember of one plugin.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -14,12 +22,26 @@ pub struct PluginState {
     pub(super) last_at: i64,
     /// The usual time between observations, in seconds; 0 before it is known.
     pub(super) interval_s: f32,
+    /// How long the plugin has been observed, gaps left out, in seconds.
+    pub(super) observed_s: f32,
+    /// When the plugin started, as its uptime says; 0 before it is known.
+    pub(super) started: u32,
+    /// A hash of the version that runs; 0 before it is known.
+    pub(super) version: u32,
     /// What is ill.
     pub(super) open: Open,
     /// Rule for errors in 24 hours.
     pub(super) rule_errors: Rule,
     /// Rule for the webhook failure rate.
     pub(super) rule_webhooks: Rule,
+    /// Model of errors.
+    pub(super) errors: Errors,
+    /// Model of webhooks.
+    pub(super) webhooks: Webhooks,
+    /// Model of latency.
+    pub(super) latency: Latency,
+    /// The plugin after a change of its version.
+    pub(super) trial: Trial,
 }
 
 /// The illnesses that are known and not over.
@@ -50,10 +72,11 @@ impl Open {
 impl PluginState {
     /// The state as it is stored.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut writer = Writer(Vec::with_capacity(MAX_STATE_BYTES));
-        writer.0.push(LAYOUT);
+        let mut writer = Writer::default();
         self.clone().walk(&mut writer);
-        writer.0
+        let mut bytes = vec![LAYOUT];
+        writer.finish(&mut bytes);
+        bytes
     }
 
     /// The state that was stored. Bytes of an unknown layout, and damaged ones, mean that nothing is known: the
@@ -62,19 +85,26 @@ impl PluginState {
         let Some((&LAYOUT, bytes)) = bytes.split_first() else {
             return Self::default();
         };
-        let mut reader = Reader { bytes, good: true };
+        let mut reader = Reader::new(bytes);
         let mut state = Self::default();
         state.walk(&mut reader);
-        if reader.good && reader.bytes.is_empty() {
-            state
-        } else {
-            Self::default()
-        }
+        if reader.is_whole() { state } else { Self::default() }
     }
 
     /// The usual time between the plugin's observations, in seconds; `None` before it is known.
     pub fn interval_s(&self) -> Option<f64> {
         (self.interval_s > 0.0).then(|| f64::from(self.interval_s))
+    }
+
+    /// The plugin's word about the release it changed to, in nats: positive speaks against it. `None` when no change is
+    /// watched.
+    pub fn word(&self) -> Option<f64> {
+        let scatter = Scatter {
+            errors: self.errors.dispersion(),
+            webhooks: self.webhooks.dispersion(),
+            latency: self.latency.scatter(),
+        };
+        self.trial.is_on().then(|| self.trial.weight(scatter))
     }
 
     /// The illnesses that are known and not over.
@@ -85,77 +115,99 @@ impl PluginState {
     /// The one list of fields, for both ways.
     fn walk(&mut self, fields: &mut impl Fields) {
         fields.long(&mut self.last_at);
-        fields.number(&mut self.interval_s);
+        fields.numbers(&mut [&mut self.interval_s, &mut self.observed_s]);
+        fields.moments(&mut [&mut self.started, &mut self.version]);
         fields.byte(&mut self.open.0);
         for rule in [&mut self.rule_errors, &mut self.rule_webhooks] {
-            fields.number(&mut rule.usual);
-            fields.moment(&mut rule.since);
+            fields.numbers(&mut [&mut rule.usual]);
+            fields.moments(&mut [&mut rule.since]);
+            fields.flag(&mut rule.ill);
         }
+        walk_errors(&mut self.errors, fields);
+        walk_webhooks(&mut self.webhooks, fields);
+        walk_latency(&mut self.latency, fields);
+        let trial = &mut self.trial;
+        fields.moments(&mut [&mut trial.since]);
+        fields.numbers(&mut [
+            &mut trial.usual.own,
+            &mut trial.usual.load,
+            &mut trial.usual_share,
+            &mut trial.seen,
+            &mut trial.expected,
+            &mut trial.webhooks.failed,
+            &mut trial.webhooks.total,
+            &mut trial.latency,
+            &mut trial.blocks,
+        ]);
     }
 }
 
-/// Takes fields one after the other, to write or to read them.
-trait Fields {
-    fn byte(&mut self, value: &mut u8);
-    fn long(&mut self, value: &mut i64);
-    fn moment(&mut self, value: &mut u32);
-    fn number(&mut self, value: &mut f32);
+fn walk_errors(errors: &mut Errors, fields: &mut impl Fields) {
+    for split in [&mut errors.base, &mut errors.pending] {
+        fields.numbers(&mut [
+            &mut split.own_events,
+            &mut split.seconds,
+            &mut split.load_events,
+            &mut split.requests,
+        ]);
+    }
+    errors.noise.iter_mut().for_each(|one| fields.number(one));
+    errors.sums.iter_mut().for_each(|sum| fields.small(sum));
+    fields.numbers(&mut [
+        &mut errors.block_noise,
+        &mut errors.block_off,
+        &mut errors.block_seen,
+        &mut errors.block_expected,
+        &mut errors.ill_seen,
+        &mut errors.ill_expected,
+    ]);
+    fields.small(&mut errors.ease);
+    fields.moments(&mut [&mut errors.block_from, &mut errors.since, &mut errors.alarm_at]);
+    let jobs = &mut errors.jobs;
+    jobs.hours.iter_mut().for_each(|hour| fields.byte(hour));
+    fields.byte(&mut jobs.hour);
+    fields.numbers(&mut [&mut jobs.peak, &mut jobs.total]);
+    fields.moments(&mut [&mut jobs.from, &mut jobs.last]);
 }
 
-struct Writer(Vec<u8>);
-
-impl Fields for Writer {
-    fn byte(&mut self, value: &mut u8) {
-        self.0.push(*value);
+fn walk_webhooks(webhooks: &mut Webhooks, fields: &mut impl Fields) {
+    for share in [
+        &mut webhooks.base,
+        &mut webhooks.pending,
+        &mut webhooks.hour,
+        &mut webhooks.ill,
+        &mut webhooks.block,
+    ] {
+        fields.numbers(&mut [&mut share.failed, &mut share.total]);
     }
-
-    fn long(&mut self, value: &mut i64) {
-        self.0.extend(value.to_le_bytes());
-    }
-
-    fn moment(&mut self, value: &mut u32) {
-        self.0.extend(value.to_le_bytes());
-    }
-
-    fn number(&mut self, value: &mut f32) {
-        self.0.extend(value.to_le_bytes());
-    }
+    webhooks.noise.iter_mut().for_each(|one| fields.number(one));
+    webhooks.sums.iter_mut().for_each(|sum| fields.small(sum));
+    fields.small(&mut webhooks.ease);
+    fields.numbers(&mut [
+        &mut webhooks.pending_s,
+        &mut webhooks.block_noise,
+        &mut webhooks.block_off,
+    ]);
+    fields.moments(&mut [&mut webhooks.block_from, &mut webhooks.since, &mut webhooks.alarm_at]);
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
-    good: bool,
-}
-
-impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> [u8; N] {
-        let Some((taken, rest)) = self.bytes.split_first_chunk::<N>() else {
-            self.good = false;
-            return [0; N];
-        };
-        self.bytes = rest;
-        *taken
-    }
-}
-
-impl Fields for Reader<'_> {
-    fn byte(&mut self, value: &mut u8) {
-        let [byte] = self.take();
-        *value = byte;
-    }
-
-    fn long(&mut self, value: &mut i64) {
-        *value = i64::from_le_bytes(self.take());
-    }
-
-    fn moment(&mut self, value: &mut u32) {
-        *value = u32::from_le_bytes(self.take());
-    }
-
-    fn number(&mut self, value: &mut f32) {
-        *value = f32::from_le_bytes(self.take());
-        self.good &= value.is_finite();
-    }
+fn walk_latency(latency: &mut Latency, fields: &mut impl Fields) {
+    fields.numbers(&mut [
+        &mut latency.blocks,
+        &mut latency.mean_load,
+        &mut latency.mean_log,
+        &mut latency.load_variation,
+        &mut latency.covariation,
+        &mut latency.scatter,
+        &mut latency.weight,
+        &mut latency.load,
+        &mut latency.logs,
+        &mut latency.requests,
+        &mut latency.level,
+        &mut latency.peak,
+    ]);
+    fields.small(&mut latency.sum);
+    fields.moments(&mut [&mut latency.block_from, &mut latency.since, &mut latency.alarm_at]);
 }
 
 #[cfg(test)]
@@ -168,8 +220,12 @@ mod tests {
             last_at: 1_790_000_000,
             interval_s: 120.0,
             open: Open(4),
-            rule_errors: Rule { usual: 3.5, since: 7 },
-            rule_webhooks: Rule::default(),
+            rule_errors: Rule {
+                usual: 3.5,
+                since: 7,
+                ill: true,
+            },
+            ..PluginState::default()
         };
         let bytes = state.to_bytes();
         assert!(bytes.len() <= MAX_STATE_BYTES);

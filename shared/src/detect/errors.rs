@@ -1,0 +1,356 @@
+//! Errors against the plugin's own rate.
+//!
+//! Errors come with requests and, whatever the load, with time (bots, scheduled jobs): `expected = own * seconds + per
+//! request * requests`, both rates gamma-Poisson posteriors with a half-life, over a prior of the fleet; each error is
+//! shared between them in proportion (one step of expectation maximisation). Cumulative sums of the log-likelihood
+//! ratio for a rate that is 2, 4 or 10 times as high, divided by the dispersion, raise the alarm (Page, 1954).
+//!
+//! What is learnt waits until the sums are back at zero: so an illness is never learnt, and neither are only the good
+//! hours.
+
+use super::{
+    finding::{Detector, Evidence},
+    jobs::Jobs,
+    num,
+    verdict::{Context, Verdict, confidence, swing, swings},
+};
+
+/// The shifts looked for: how many times the usual rate.
+const RATIOS: [f64; 3] = [2.0, 4.0, 10.0];
+/// The prior counts as much as so many requests, and so many seconds.
+const PRIOR_REQUESTS: f64 = 200.0;
+const PRIOR_SECONDS: f64 = 7_200.0;
+/// A new plugin's rate may be this many standard deviations higher than seen.
+const DOUBT: f64 = 1.2;
+/// A window never counts as less expected than this.
+const LEAST_EXPECTED: f64 = 1e-3;
+/// Before much is known, no rate below this many errors a request is news.
+const NEW_RATE: f64 = 0.05;
+/// Weight of the first guess of the dispersion, in expected events, and that guess.
+const NOISE_WEIGHT: f64 = 30.0;
+const NOISE_GUESS: f64 = 1.3;
+/// Fewer errors above the usual than this are not worth an alarm.
+const FEWEST: f64 = 5.0;
+/// Of so many requests, so great a share failing is gross.
+const GROSS_REQUESTS: f64 = 20.0;
+const GROSS_SHARE: f64 = 0.3;
+/// Evidence that the illness is over, in nats.
+const EASE: f64 = 6.0;
+/// A rate has fallen when it is this share of the usual, with so much evidence.
+const FALLEN: f64 = 0.25;
+const FALLEN_SURE: f64 = 25.0;
+/// Length of the blocks whose dispersion is measured beside that of windows, in seconds.
+const BLOCK_S: i64 = 3600;
+
+/// Two rates, as sums of events over what they came from.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Split {
+    pub own_events: f32,
+    pub seconds: f32,
+    pub load_events: f32,
+    pub requests: f32,
+}
+
+/// Errors a second and errors a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Rates {
+    pub own: f32,
+    pub load: f32,
+}
+
+impl Rates {
+    /// How many errors are expected of a window.
+    pub fn expected(self, seconds: f64, requests: f64) -> f64 {
+        (f64::from(self.own) * seconds + f64::from(self.load) * requests).max(LEAST_EXPECTED)
+    }
+}
+
+/// What is remembered.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Errors {
+    pub base: Split,
+    pub pending: Split,
+    /// Squared deviations of windows, and what was expected of them.
+    pub noise: [f32; 2],
+    /// Dispersion of whole hours.
+    pub block_noise: f32,
+    /// How far the last hour was off, in standard deviations of independent events.
+    pub block_off: f32,
+    pub block_seen: f32,
+    pub block_expected: f32,
+    pub block_from: u32,
+    pub sums: [f32; 3],
+    pub ease: f32,
+    pub ill_seen: f32,
+    pub ill_expected: f32,
+    pub since: u32,
+    pub alarm_at: u32,
+    pub jobs: Jobs,
+}
+
+/// One window.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// Requests served.
+    pub requests: f64,
+    /// Errors.
+    pub errors: f64,
+}
+
+impl Errors {
+    /// The rates that are usual, as far as they are known.
+    pub fn usual(&self, context: &Context<'_>) -> Rates {
+        let base = &self.base;
+        let own = (f64::from(base.own_events) + PRIOR_SECONDS * context.prior.errors_per_second)
+            / (f64::from(base.seconds) + PRIOR_SECONDS);
+        let load = (f64::from(base.load_events) + PRIOR_REQUESTS * context.prior.errors_per_request)
+            / (f64::from(base.requests) + PRIOR_REQUESTS);
+        Rates {
+            own: num::kept(own),
+            load: num::kept(load),
+        }
+    }
+
+    /// How much more errors scatter than independent ones would, at least 1.
+    pub fn dispersion(&self) -> f64 {
+        let [deviation, expected] = self.noise.map(f64::from);
+        let windows = (deviation + NOISE_WEIGHT * NOISE_GUESS) / (expected + NOISE_WEIGHT);
+        windows.max(swings(self.block_noise)).max(1.0)
+    }
+
+    /// Of how many events the usual rates are known.
+    fn events(&self) -> f64 {
+        f64::from(self.base.own_events + self.base.load_events)
+    }
+
+    /// How much higher than seen the usual rate may be.
+    pub fn doubt(&self) -> f64 {
+        1.0 + DOUBT / (self.events() + 1.0).sqrt()
+    }
+
+    /// Whether an illness is known and not over.
+    pub fn is_ill(&self) -> bool {
+        self.alarm_at != 0
+    }
+
+    /// One window further.
+    pub fn advance(&mut self, sample: Sample, context: &Context<'_>) -> Verdict {
+        let usual = self.usual(context);
+        let plain = usual.expected(context.window_s, sample.requests);
+        let dispersion = self.dispersion();
+        let allowed = self.jobs.allowed(context.at) * context.window_s;
+        let mut expected = plain * self.doubt() + allowed;
+        if context.is_new() {
+            let least = NEW_RATE * sample.requests + 3.0 * f64::from(usual.own) * context.window_s;
+            expected = (2.0 * expected).max(least);
+        }
+        // No nightly job lets a third of the customers' requests fail.
+        let is_gross = sample.requests >= GROSS_REQUESTS && sample.errors >= GROSS_SHARE * sample.requests;
+        let cap = context.cap(context.settings.threshold, !is_gross);
+        for (sum, ratio) in self.sums.iter_mut().zip(RATIOS) {
+            let gain = (sample.errors * ratio.ln() - expected * (ratio - 1.0)) / dispersion;
+            *sum = context.pour(*sum, gain, context.settings.threshold, cap);
+        }
+        // Of a new plugin, and in the hours of a known job, each excess is noted, so that the allowance is kept.
+        let noted = allowed > 0.0 || context.observed_s < context.settings.first_day_s;
+        let enough = context.settings.threshold * if noted { 0.2 } else { 0.4 };
+        let suspicious = self.peak() > enough && sample.errors > plain * 1.5 + 0.5;
+        let is_burst = suspicious || (noted && excess(sample.errors, plain, dispersion));
+        let above = (sample.errors - plain).max(0.0);
+        self.jobs.advance(context.at, above, context.window_s, is_burst);
+        self.scatter(sample.errors, plain, allowed > 0.0, context);
+        if self.is_ill() {
+            self.go_on(sample, usual, expected, dispersion, context)
+        } else {
+            self.look(sample, usual, expected, dispersion, context)
+        }
+    }
+
+    fn peak(&self) -> f64 {
+        self.sums.iter().copied().map(f64::from).fold(0.0, f64::max)
+    }
+
+    /// While nothing is known to be wrong.
+    fn look(&mut self, sample: Sample, usual: Rates, expected: f64, dispersion: f64, context: &Context<'_>) -> Verdict {
+        let most = expected + 4.0 * (expected * dispersion).sqrt() + 3.0;
+        let learnt = if context.is_new() {
+            sample.errors
+        } else {
+            sample.errors.min(most)
+        };
+        self.pending.add(sample, learnt, usual, context.window_s);
+        let peak = self.peak();
+        self.fall(
+            sample.errors,
+            usual.expected(context.window_s, sample.requests),
+            dispersion,
+        );
+        if peak <= 0.0 {
+            self.since = 0;
+            (self.ill_seen, self.ill_expected) = (0.0, 0.0);
+            self.learn(context);
+            return Verdict::Well;
+        }
+        if self.since == 0 {
+            self.since = num::moment(context.at);
+        }
+        self.ill_seen += num::kept(sample.errors);
+        self.ill_expected += num::kept(expected);
+        let is_bad_itself = sample.errors > expected * 1.2;
+        let excess = f64::from(self.ill_seen - self.ill_expected);
+        if peak < context.settings.threshold || !is_bad_itself || excess < FEWEST {
+            return Verdict::Well;
+        }
+        self.alarm_at = num::moment(context.at);
+        self.ease = 0.0;
+        self.ill(sample, context)
+    }
+
+    /// A rate that fell for good (an old illness cured) is followed soon: what was usual counts for less.
+    fn fall(&mut self, errors: f64, expected: f64, dispersion: f64) {
+        let gain = (expected * (1.0 - FALLEN) + errors * FALLEN.ln()) / dispersion;
+        self.ease = num::kept((f64::from(self.ease) + gain).max(0.0));
+        if f64::from(self.ease) > FALLEN_SURE {
+            self.base.fade(0.3);
+            self.ease = 0.0;
+        }
+    }
+
+    /// While something is known to be wrong.
+    fn go_on(
+        &mut self,
+        sample: Sample,
+        usual: Rates,
+        expected: f64,
+        dispersion: f64,
+        context: &Context<'_>,
+    ) -> Verdict {
+        let settings = context.settings;
+        self.pending
+            .fade(num::decay(context.elapsed_s, settings.new_normal_s / 2.0));
+        self.pending.add(sample, sample.errors, usual, context.window_s);
+        let kept = num::kept(num::decay(context.elapsed_s, 4.0 * 3600.0));
+        // What comes after the end would make the illness look small, and its end far.
+        let ratio = self.ratio();
+        let against = ratio.powf(0.7).clamp(1.5, 15.0);
+        let gain = (expected * (against - 1.0) - sample.errors * against.ln()) / dispersion;
+        let most = EASE * 0.34 * (context.window_s / settings.heartbeat_interval_s).clamp(0.02, 1.0);
+        self.ease = num::kept((f64::from(self.ease) + gain.min(most)).clamp(0.0, EASE));
+        if f64::from(self.ease) >= EASE {
+            self.forget_illness();
+            return Verdict::Well;
+        }
+        if num::seconds(context.at - i64::from(self.alarm_at)) >= settings.new_normal_s {
+            self.base = self.pending;
+            self.forget_illness();
+            return Verdict::Settled;
+        }
+        if self.ease <= 0.0 {
+            self.ill_seen = self.ill_seen * kept + num::kept(sample.errors);
+            self.ill_expected = self.ill_expected * kept + num::kept(expected);
+        }
+        self.ill(sample, context)
+    }
+
+    fn forget_illness(&mut self) {
+        self.pending = Split::default();
+        self.sums = [0.0; 3];
+        (self.ease, self.ill_seen, self.ill_expected) = (0.0, 0.0, 0.0);
+        (self.since, self.alarm_at) = (0, 0);
+    }
+
+    fn ratio(&self) -> f64 {
+        f64::from(self.ill_seen) / f64::from(self.ill_expected).max(LEAST_EXPECTED)
+    }
+
+    fn ill(&self, sample: Sample, context: &Context<'_>) -> Verdict {
+        let usual = self.usual(context).expected(context.window_s, sample.requests);
+        let hourly = 3600.0 / context.window_s;
+        let ratio = self.ratio();
+        Verdict::Ill {
+            confidence: confidence(self.peak(), context.settings.threshold, (ratio - 1.5) / 4.0),
+            evidence: Evidence {
+                detector: if context.is_new() {
+                    Detector::Rule
+                } else {
+                    Detector::Model
+                },
+                since: i64::from(self.since),
+                observed: usual * ratio * hourly,
+                expected: usual * hourly,
+                excess_per_hour: Some(usual * (ratio - 1.0).max(0.0) * hourly),
+            },
+        }
+    }
+
+    /// What waited is learnt.
+    fn learn(&mut self, context: &Context<'_>) {
+        let pending = std::mem::take(&mut self.pending);
+        let kept = num::decay(f64::from(pending.seconds), context.settings.half_life_s);
+        self.base.fade(kept);
+        self.base.join(pending);
+    }
+
+    /// Dispersion of windows, and of whole hours: slow swings do not show in single windows. What jobs and illnesses do
+    /// is not scatter.
+    fn scatter(&mut self, errors: f64, expected: f64, job: bool, context: &Context<'_>) {
+        let calm = !job && !context.starting && !context.is_new() && self.peak() < context.settings.threshold * 0.4;
+        if calm {
+            let kept = num::decay(context.elapsed_s, context.settings.half_life_s);
+            let most = 3.0 * (expected * self.dispersion()).sqrt() + 1.0;
+            let off = (errors - expected).clamp(-most, most);
+            let [deviation, weight] = &mut self.noise;
+            *deviation = num::kept(f64::from(*deviation) * kept + off * off);
+            *weight = num::kept(f64::from(*weight) * kept + expected);
+            self.block_seen += num::kept(errors);
+            self.block_expected += num::kept(expected);
+        }
+        if self.block_from == 0 {
+            self.block_from = num::moment(context.at);
+        }
+        if context.at - i64::from(self.block_from) < BLOCK_S {
+            return;
+        }
+        let (seen, expected) = (f64::from(self.block_seen), f64::from(self.block_expected));
+        if calm && expected > 0.0 {
+            let off = (seen - expected) / expected.max(0.5).sqrt();
+            self.block_noise = num::kept(swing(self.block_noise, off - f64::from(self.block_off), context));
+            self.block_off = num::kept(off);
+        }
+        (self.block_seen, self.block_expected, self.block_from) = (0.0, 0.0, num::moment(context.at));
+    }
+}
+
+/// Whether a window has far more than chance gives.
+fn excess(errors: f64, expected: f64, dispersion: f64) -> bool {
+    errors > expected + 3.0 * (expected * dispersion).sqrt() + 2.0
+}
+
+impl Split {
+    fn add(&mut self, sample: Sample, errors: f64, usual: Rates, seconds: f64) {
+        let (own, load) = (f64::from(usual.own) * seconds, f64::from(usual.load) * sample.requests);
+        let share = own / (own + load).max(1e-12);
+        self.own_events += num::kept(errors * share);
+        self.load_events += num::kept(errors * (1.0 - share));
+        self.seconds += num::kept(seconds);
+        self.requests += num::kept(sample.requests);
+    }
+
+    fn join(&mut self, other: Self) {
+        self.own_events += other.own_events;
+        self.seconds += other.seconds;
+        self.load_events += other.load_events;
+        self.requests += other.requests;
+    }
+
+    fn fade(&mut self, kept: f64) {
+        for part in [
+            &mut self.own_events,
+            &mut self.seconds,
+            &mut self.load_events,
+            &mut self.requests,
+        ] {
+            *part = num::kept(f64::from(*part) * kept);
+        }
+    }
+}
