@@ -29,6 +29,11 @@ use super::{
 pub struct Says(Mutex<(Decision, u64)>);
 
 impl Says {
+    /// Says this from the start.
+    pub fn new(decision: Decision) -> Self {
+        Self(Mutex::new((decision, 0)))
+    }
+
     /// Lets it say something else from now on.
     pub fn say(&self, decision: Decision) {
         self.0.lock().unwrap().0 = decision;
@@ -132,7 +137,7 @@ pub struct Loop {
 impl Loop {
     /// With the worked example's decision, and a runner that lets it pass.
     pub async fn over(plane: &Plane) -> Self {
-        let decider = Arc::new(Says(Mutex::new((patch("1.2.3"), 0))));
+        let decider = Arc::new(Says::new(patch("1.2.3")));
         let runner = Runner::start(PASSES).await;
         let client = StagingClient::new(HttpClient::new(None).unwrap(), &runner.url, "t".to_owned().into()).unwrap();
         let clock: Arc<dyn Clock> = plane.clock.clone();

@@ -1,7 +1,7 @@
 //! The one moment at which something outside is set in motion: the order is given and the attempt says so, in one
 //! transaction that holds the policy.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use plugmend_shared::{ids::CommandId, protocol::command::CommandPayload};
 
 use super::{
@@ -26,6 +26,8 @@ use crate::{
 
 /// How long an order of the loop is good for, in seconds: what was right an hour ago may be wrong now.
 const ORDER_LASTS_S: u64 = 3600;
+/// How long a cure may wait for its turn.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
 
 impl Healing {
     /// Judges once more, with the policy held, and gives the order.
@@ -117,18 +119,7 @@ pub(super) async fn hold_back(
             reasons,
             again_at: Some(at),
         } => {
-            // A closed window is no reason to call people; the kill switch, after a while, is.
-            let waits_for_window = reasons
-                .iter()
-                .any(|reason| matches!(reason, Reason::OutsideMaintenanceWindow { .. }));
-            let deadline = if waits_for_window {
-                attempt
-                    .status
-                    .lasts(false, policy.staging_timeout)
-                    .and_then(|lasts| at.checked_add(lasts).ok())
-            } else {
-                None
-            };
+            let deadline = patience(policy, attempt, reasons, *at);
             store::attempt::look_again(tx, attempt.id, *at, (None, deadline), now).await?;
         }
         Verdict::Refuse {
@@ -150,6 +141,25 @@ pub(super) async fn hold_back(
         }
     }
     Ok(())
+}
+
+/// Until when an attempt may wait for what passes by itself: its turn, its rest, its merchant's hours. Those are no reason
+/// to call people before a day is over; the kill switch, after a while, is.
+fn patience(policy: &Policy, attempt: &Attempt, reasons: &[Reason], at: Timestamp) -> Option<Timestamp> {
+    if reasons.contains(&Reason::AutopatchDisabled) {
+        return None;
+    }
+    let lasts = attempt.status.lasts(false, policy.staging_timeout)?;
+    let longest = attempt.status_since.checked_add(LONGEST_WAIT).unwrap_or(Timestamp::MAX);
+    let waits_for_hours = reasons
+        .iter()
+        .any(|reason| matches!(reason, Reason::OutsideMaintenanceWindow { .. }));
+    let until = at.checked_add(lasts).unwrap_or(Timestamp::MAX);
+    Some(if waits_for_hours {
+        until
+    } else {
+        until.min(longest.max(attempt.deadline_at))
+    })
 }
 
 /// Who an attempt's steps are done by.

@@ -83,6 +83,18 @@ impl Healing {
             escalate(tx, held, "taken_back", "the cure was taken back", now).await?;
             return Ok(Next::Done);
         }
+        match store::attempt::way_back_of(tx, id).await?.as_deref() {
+            Some("failed" | "timeout") if status != Status::Escalated => {
+                escalate(tx, held, "way_back_failed", "the cure could not be taken back", now).await?;
+                return Ok(Next::Done);
+            }
+            // Nothing is begun before it is over.
+            Some("pending" | "sent" | "acknowledged" | "executing") => {
+                store::incident::look_again(tx, id, now + WAITING).await?;
+                return Ok(Next::Done);
+            }
+            _ => {}
+        }
         if !held.still_ill && !is_minded {
             let resolution = if status == Status::Mitigated {
                 "cured"
