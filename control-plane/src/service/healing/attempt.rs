@@ -1,6 +1,6 @@
 //! One look at one attempt.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     Healing, HealingError, cure,
@@ -20,9 +20,6 @@ use crate::{
         incident::Held,
     },
 };
-
-/// What the claim on an attempt lasts beyond the run in the sandbox.
-const AFTER_STAGING: SignedDuration = SignedDuration::from_secs(90);
 
 enum Next {
     Done,
@@ -69,9 +66,6 @@ impl Healing {
                     hold_back(&mut tx, &policy, (&held, &attempt), &judged.verdict, now).await?;
                     Next::Done
                 } else if policy.require_staging && stages(attempt.method) {
-                    let until = now
-                        .checked_add(policy.staging_timeout + AFTER_STAGING)
-                        .unwrap_or(Timestamp::MAX);
                     let step = Step {
                         words: "the release is tried in the sandbox".to_owned(),
                         deadline_at: Status::Staging
@@ -81,20 +75,14 @@ impl Healing {
                         ..Step::default()
                     };
                     end::step(&mut tx, &held, &attempt, Status::Staging, &step, now).await?;
-                    lease.extend(&mut tx, until).await?;
+                    lease.keep(&mut tx, now).await?;
                     Next::Stage
                 } else {
                     Next::Dispatch
                 }
             }
             Status::Staging if attempt.staged == Some(true) => Next::Dispatch,
-            Status::Staging => {
-                let until = now
-                    .checked_add(policy.staging_timeout + AFTER_STAGING)
-                    .unwrap_or(Timestamp::MAX);
-                lease.extend(&mut tx, until).await?;
-                Next::Stage
-            }
+            Status::Staging => Next::Stage,
             Status::Applying => {
                 self.follow(&mut tx, &held, &attempt, now).await?;
                 Next::Done

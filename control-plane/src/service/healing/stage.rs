@@ -1,5 +1,7 @@
 //! A run in the sandbox: nothing is held while it lasts but the claim.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -16,6 +18,8 @@ use crate::{
 
 /// The first pause after a sandbox that could not be had; it doubles up to a minute.
 const FIRST_PAUSE_S: i64 = 5;
+/// How often the claim on an attempt is renewed while its tests run: whoever dies meanwhile is relieved within a minute.
+const RENEW: Duration = Duration::from_secs(15);
 
 impl Healing {
     /// Tries the release of an attempt out. A run that was cut short by our own death is simply run again: it touches no
@@ -27,7 +31,21 @@ impl Healing {
         };
         let limit = policy.staging_timeout.unsigned_abs();
         let outcome = match &self.staging {
-            Some(runner) => runner.run(&request, limit).await,
+            Some(runner) => {
+                let run = runner.run(&request, limit);
+                tokio::pin!(run);
+                loop {
+                    tokio::select! {
+                        outcome = &mut run => break outcome,
+                        () = tokio::time::sleep(RENEW) => {
+                            // Should it not succeed, somebody else runs the tests as well: that costs time only.
+                            if let Err(error) = lease.renew(&self.db, self.clock.now()).await {
+                                tracing::debug!(attempt = %lease.id, error = %error, "the claim was not renewed");
+                            }
+                        }
+                    }
+                }
+            }
             None => Err(StagingError::NotBelieved(
                 "there is no staging runner: set STAGING_RUNNER_URL, or require_staging_test to false".to_owned(),
             )),

@@ -70,24 +70,37 @@ impl Lease {
         }
     }
 
-    /// Lets the claim last until `until`.
+    /// Keeps the claim on an attempt that is held and was moved; from now on it lasts as long as a new one.
     ///
     /// # Errors
-    /// [`StoreError::Stale`] when it no longer stands.
-    pub async fn extend(&self, tx: &mut Tx, until: Timestamp) -> Result<(), StoreError> {
-        let done = sqlx::query!(
+    /// When the database fails.
+    pub async fn keep(&self, tx: &mut Tx, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
             "UPDATE plugin_autopatch_attempts SET lease_until = $3, lease_by = $2, updated_at = updated_at
              WHERE id = $1",
             self.id.0,
             self.token,
-            until.to_sqlx() as _
+            now.checked_add(LEASE).unwrap_or(Timestamp::MAX).to_sqlx() as _
         )
         .execute(&mut **tx)
         .await?;
-        if done.rows_affected() == 1 {
-            Ok(())
-        } else {
-            Err(StoreError::Stale { what: "the attempt" })
-        }
+        Ok(())
+    }
+
+    /// Says that whoever has the claim is still at it; a claim that was lost stays lost.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn renew(&self, db: &Db, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE plugin_autopatch_attempts SET lease_until = $3, updated_at = updated_at
+             WHERE id = $1 AND lease_by = $2",
+            self.id.0,
+            self.token,
+            now.checked_add(LEASE).unwrap_or(Timestamp::MAX).to_sqlx() as _
+        )
+        .execute(db.pool())
+        .await?;
+        Ok(())
     }
 }
