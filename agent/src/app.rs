@@ -27,13 +27,14 @@ use crate::{
     engine::{Engine, OpenError, Signals},
     ingest::{Hub, Ingest, IngestError},
     lifecycle::{End, Lifecycle},
-    platform::{facts, lock::LockError},
+    platform::{facts, lock::LockError, memory},
     store::{Kept, Sequence, StoreError},
     tasks::{
         Common, Orders,
         board::Board,
         commands,
         engine::{EngineTask, Seen},
+        frugal,
         heartbeat::{HeartbeatTask, ReporterOptions},
         local, outbox, progress,
         renewal::RenewalTask,
@@ -106,6 +107,7 @@ impl AppError {
 /// # Errors
 /// Why it did not start.
 pub fn run(settings: &Settings) -> Result<End, AppError> {
+    memory::be_frugal();
     // One thread is enough for an agent, and all that a small host should give.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -171,6 +173,7 @@ fn start(settings: &Settings) -> Result<Lifecycle, AppError> {
     life.spawn("progress", progress::run(common.clone(), told, stop.clone()));
     life.spawn("outbox", outbox::run(common.clone(), stop.clone()));
     life.spawn("watch", watching::run(common.clone(), urgent, stop.clone()));
+    life.spawn("frugal", frugal::run(common.clone(), stop.clone()));
     life.spawn("renewal", RenewalTask::new(common, identity).run(stop.clone()));
     life.spawn(
         "door",

@@ -9,6 +9,7 @@ pub mod fastcgi;
 pub mod hooks;
 pub mod layout;
 pub mod lock;
+pub mod memory;
 pub mod preserve;
 pub mod probe;
 pub mod tree;

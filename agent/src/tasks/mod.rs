@@ -6,6 +6,7 @@
 pub mod board;
 pub mod commands;
 pub mod engine;
+pub mod frugal;
 pub mod heartbeat;
 pub mod local;
 mod orders;
