@@ -223,3 +223,43 @@ fn a_reload_hook_that_fails_once_is_tried_again() {
     acked(perform(&mut host.open().unwrap(), &update(1, "1.1.0")));
     assert!(ran.exists());
 }
+
+#[test]
+fn what_is_withdrawn_right_before_activation_leaves_the_plugin_as_it_is() {
+    let Shop { _top, host } = shop(LayoutKind::Exchange);
+    let last_word = host.top.join("last_word");
+    fs::write(
+        &last_word,
+        r#"{"go": false, "reason": "automatic changes are switched off"}"#,
+    )
+    .unwrap();
+    let mut engine = host.open().unwrap();
+    let (error, retryable, outcome) = failed(perform(&mut engine, &update(1, "1.1.0")));
+    assert!(
+        error.starts_with("withdrawn") && error.contains("switched off") && !retryable,
+        "{error}"
+    );
+    assert_eq!(outcome.status, OutcomeStatus::Refused);
+    assert_eq!(host.visible(), zero());
+    fs::write(&last_word, r#"{"go": true}"#).unwrap();
+    acked(perform(&mut engine, &update(2, "1.1.0")));
+    // The way back asks nobody.
+    fs::write(&last_word, r#"{"go": false}"#).unwrap();
+    acked(perform(&mut engine, &command(3, CommandKind::Rollback, None)));
+    assert_eq!(host.visible(), zero());
+}
+
+#[test]
+fn an_order_that_nobody_confirms_is_left_and_can_be_tried_again() {
+    let Shop { _top, host } = shop(LayoutKind::Exchange);
+    let last_word = host.top.join("last_word");
+    fs::write(&last_word, "nothing").unwrap();
+    let mut engine = host.open().unwrap();
+    let asked = runtime().block_on(async { engine.perform(&update(1, "1.1.0"), Duration::ZERO, &NoProgress).await });
+    let (error, retryable, outcome) = failed(asked);
+    assert!(error.starts_with("unconfirmed") && retryable, "{error}");
+    assert_eq!(outcome.status, OutcomeStatus::Refused);
+    assert_eq!(host.visible(), zero());
+    fs::write(&last_word, r#"{"go": true}"#).unwrap();
+    acked(perform(&mut engine, &update(1, "1.1.0")));
+}

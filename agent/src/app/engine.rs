@@ -1,17 +1,22 @@
 //! Opens the engine, for the agent that runs and for the command line without one.
 
-use std::{collections::BTreeMap, ops::Range, os::unix::fs::MetadataExt as _, sync::Arc};
+use std::{collections::BTreeMap, future::Future, ops::Range, os::unix::fs::MetadataExt as _, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use plugmend_shared::{clock::Clock, ids::MerchantId};
+use plugmend_shared::{
+    clock::Clock,
+    ids::{CommandId, MerchantId},
+    protocol::command::Go,
+};
 use ring::rand::SystemRandom;
 
 use super::{AppError, convert};
 use crate::{
     config::Settings,
     domain::trial::LiveCounters,
-    engine::{Engine, EngineDeps, Signals},
+    engine::{Always, Engine, EngineDeps, LastWord, Signals},
     platform::sandbox::{self, Confinement},
+    tasks::board::chain,
     upstream::{
         client::{Client, ClientError},
         repo::{Repository, Transport, TransportError},
@@ -40,6 +45,22 @@ impl Transport for Way {
     }
 }
 
+impl LastWord for Client {
+    fn ask<'a>(&'a self, command: CommandId) -> Pin<Box<dyn Future<Output = Result<Go, String>> + Send + 'a>> {
+        Box::pin(async move {
+            match self.may_go(command).await {
+                Ok(go) => Ok(go),
+                // It does not know the order, or not this agent's: that is an answer.
+                Err(ClientError::Refused(problem)) => Ok(Go {
+                    go: false,
+                    reason: Some(problem.title),
+                }),
+                Err(error) => Err(chain(&error)),
+            }
+        })
+    }
+}
+
 /// What the engine is opened with.
 pub(super) struct Parts {
     pub(super) way: Way,
@@ -52,7 +73,12 @@ pub(super) struct Parts {
 
 pub(super) fn open(settings: &Settings, parts: Parts) -> Result<Engine<Way>, AppError> {
     let options = convert::engine(settings, parts.merchant, parts.env)?;
+    let last_word: Arc<dyn LastWord> = match &parts.way {
+        Way::Enrolled(client) => client.clone(),
+        Way::Closed => Arc::new(Always),
+    };
     let deps = EngineDeps {
+        last_word,
         repository: Repository::open(convert::repository(settings)?, parts.way)?,
         clock: parts.clock,
         counters: parts.counters,

@@ -56,8 +56,10 @@ pub struct Signed<'a> {
 /// Whether the change is a way back or a way on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// An update, or the same release once more.
+    /// An update.
     Forward,
+    /// The release that runs, once more: it was let in before, and its data is as it wants it.
+    Again,
     /// To a release that ran here or is older.
     Back,
 }

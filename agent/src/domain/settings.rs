@@ -1,6 +1,8 @@
 //! Which settings may be set from afar, and to what: the signed manifest says.
 
-use plugmend_shared::bundle::manifest::SettingsSpec;
+use std::collections::BTreeMap;
+
+use plugmend_shared::{bundle::manifest::SettingsSpec, ids::Digest};
 use serde_json::{Map, Value};
 
 use super::change::{Failure, SettingsChange};
@@ -44,6 +46,41 @@ pub fn apply(now: &mut Map<String, Value>, values: &Map<String, Value>) {
         } else {
             now.insert(name.clone(), value.clone());
         }
+    }
+}
+
+/// What of the managed settings was changed by somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    /// Digest of what orders have set, as canonical JSON.
+    pub managed: Digest,
+    /// Digest of what these keys hold now.
+    pub found: Digest,
+    /// The keys that hold something else.
+    pub keys: Vec<String>,
+}
+
+/// Compares the settings that orders have set with the file's.
+pub fn drift(now: &Map<String, Value>, managed: &Map<String, Value>) -> Drift {
+    let found = before(now, managed);
+    let differs = |(key, value): &(&String, &Value)| found.get(*key) != Some(*value);
+    Drift {
+        managed: digest(managed),
+        found: digest(&found),
+        keys: managed.iter().filter(differs).map(|(key, _)| key.clone()).collect(),
+    }
+}
+
+/// Keys in order, no spaces: the same settings give the same digest.
+fn digest(values: &Map<String, Value>) -> Digest {
+    let sorted: BTreeMap<&String, &Value> = values.iter().collect();
+    Digest::of(&serde_json::to_vec(&sorted).unwrap_or_default())
+}
+
+/// What orders have set, with one more.
+pub fn manage(managed: &mut Map<String, Value>, set: &Map<String, Value>) {
+    for (key, value) in set {
+        managed.insert(key.clone(), value.clone());
     }
 }
 
@@ -101,6 +138,28 @@ mod tests {
             assert_eq!(code(&forbidden), "setting_not_allowed");
         }
         assert_eq!(code(&json!({})), "no_settings");
+    }
+
+    #[test]
+    fn a_managed_setting_that_somebody_changed_is_drift_and_the_plugins_own_are_not() {
+        let mut managed = Map::new();
+        manage(
+            &mut managed,
+            json!({"timeout_ms": 500, "debug": false}).as_object().unwrap(),
+        );
+        manage(&mut managed, json!({"timeout_ms": 700}).as_object().unwrap());
+        let mut now = json!({"own": 1, "debug": false, "timeout_ms": 700})
+            .as_object()
+            .cloned()
+            .unwrap();
+        let fine = drift(&now, &managed);
+        assert_eq!((fine.managed, fine.keys.len()), (fine.found, 0));
+        now.insert("own".to_owned(), json!(2));
+        assert_eq!(drift(&now, &managed), fine);
+        now.remove("timeout_ms");
+        let drifted = drift(&now, &managed);
+        assert_eq!(drifted.keys, ["timeout_ms"]);
+        assert_ne!(drifted.found, drifted.managed);
     }
 
     #[test]

@@ -1,17 +1,27 @@
-//! The installed files against the signed manifest.
+//! The installed files against the signed manifest, and the managed settings against what orders have set.
 
 use jiff::Timestamp;
-use plugmend_shared::{bundle::manifest::Manifest, protocol::heartbeat::IntegrityReport};
+use plugmend_shared::{
+    bundle::manifest::Manifest,
+    protocol::heartbeat::{FoundCounts, FoundFile, IntegrityReport, MAX_FOUND, SettingsReport},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, fs_failure, materialise::preserved_in, swap_failure};
 use crate::{
-    domain::change::Failure,
+    domain::{change::Failure, settings},
     platform::{
         beneath::Dir,
         tree::{self, Differences},
     },
 };
+
+/// Paths are told up to this length, in bytes: an intruder chooses them, and they may not cost the plugin its heartbeat.
+const MAX_PATH: usize = 300;
+/// Settings that are named as drifted.
+const MAX_KEYS: usize = 64;
+/// The longest name of a setting that is told, in bytes.
+const MAX_KEY: usize = 256;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,17 +36,44 @@ pub struct Integrity {
     pub differing: Vec<String>,
     /// How many differ in all.
     pub count: usize,
+    /// What is wrong with the first of them.
+    #[serde(default)]
+    pub found: Vec<FoundFile>,
+    /// How many of each kind.
+    #[serde(default)]
+    pub counts: FoundCounts,
+    /// Where a copy of what was found is kept, in the agent's folder.
+    #[serde(default)]
+    pub evidence: Option<String>,
 }
 
 impl Integrity {
-    /// The form that a heartbeat carries; `None` where there is nothing to compare with.
-    pub fn report(&self) -> Option<IntegrityReport> {
+    /// The form that a heartbeat carries; `None` where there is nothing to compare with. `watched`: changes are seen as
+    /// they happen.
+    pub fn report(&self, watched: bool) -> Option<IntegrityReport> {
+        let short = |found: &FoundFile| FoundFile {
+            path: told(&found.path),
+            ..found.clone()
+        };
         self.signed.then(|| IntegrityReport {
             checked_at: self.checked_at,
             intact: self.intact,
-            differing: self.differing.clone(),
+            differing: self.differing.iter().map(|path| told(path)).collect(),
+            found: self.found.iter().take(MAX_FOUND).map(short).collect(),
+            counts: self.counts,
+            evidence: self.evidence.clone(),
+            watched,
         })
     }
+}
+
+/// A path as it is told: short, and without what would disturb a terminal.
+fn told(path: &str) -> String {
+    let mut end = path.len().min(MAX_PATH);
+    while !path.is_char_boundary(end) {
+        end -= 1;
+    }
+    path.get(..end).unwrap_or_default().replace(char::is_control, "?")
 }
 
 impl<T> Engine<T> {
@@ -45,29 +82,93 @@ impl<T> Engine<T> {
     /// # Errors
     /// The tree or the manifest can not be read.
     pub fn verify(&self) -> Result<Integrity, Failure> {
-        let checked_at = self.clock.now();
+        Ok(self.compare_installed()?.0)
+    }
+
+    /// The same, and keeps a copy of what is not as signed: healing throws it away.
+    ///
+    /// # Errors
+    /// As [`Engine::verify`]. That the copy can not be kept is told and hinders nothing.
+    pub fn inspect(&mut self) -> Result<Integrity, Failure> {
+        let (mut integrity, active) = self.compare_installed()?;
+        if let Some(active) = active.filter(|_| !integrity.intact) {
+            integrity.found = Self::name_found(&active, integrity.found);
+            match self.keep_evidence(&active, &integrity) {
+                Ok(place) => integrity.evidence = Some(place),
+                Err(e) => tracing::warn!(error = super::chain(&e), "what was found could not be kept as evidence"),
+            }
+        }
+        Ok(integrity)
+    }
+
+    fn compare_installed(&self) -> Result<(Integrity, Option<Dir>), Failure> {
+        let mut integrity = Integrity {
+            checked_at: self.clock.now(),
+            signed: false,
+            intact: true,
+            differing: Vec::new(),
+            count: 0,
+            found: Vec::new(),
+            counts: FoundCounts::default(),
+            evidence: None,
+        };
         let Some(manifest) = self.installed_manifest()? else {
-            return Ok(Integrity {
-                checked_at,
-                signed: false,
-                intact: true,
-                differing: Vec::new(),
-                count: 0,
-            });
+            return Ok((integrity, None));
         };
         let active = self.layout().active().map_err(|e| swap_failure(&e))?;
         let found = self.differences(&active.dir, &manifest)?;
-        Ok(Integrity {
-            checked_at,
-            signed: true,
-            intact: found.none(),
-            differing: found.paths,
-            count: found.count,
-        })
+        integrity.signed = true;
+        integrity.intact = found.none();
+        integrity.found = (found.paths.iter().zip(&found.kinds).take(MAX_FOUND))
+            .map(|(path, kind)| FoundFile {
+                path: path.clone(),
+                kind: *kind,
+                sha256: None,
+            })
+            .collect();
+        integrity.differing = found.paths;
+        integrity.count = found.count;
+        integrity.counts = found.counts;
+        Ok((integrity, Some(active.dir)))
     }
 
     pub(super) fn differences(&self, dir: &Dir, manifest: &Manifest) -> Result<Differences, Failure> {
         let own = preserved_in(&self.ledger.preserved, manifest);
         tree::compare(dir, &manifest.files, &own).map_err(|e| fs_failure(&e))
+    }
+
+    /// The settings that orders have set, against what the file says; `None` where no order has set any that the
+    /// installed release still lets be set.
+    pub fn inspect_settings(&self) -> Option<SettingsReport> {
+        let spec = self.installed_manifest().ok().flatten()?.settings?;
+        let mut managed = self.ledger.managed.clone();
+        managed.retain(|key, _| spec.keys.get(key).is_some_and(|key| !key.host_only));
+        if managed.is_empty() {
+            return None;
+        }
+        // A file that can not be read holds none of them.
+        let now = self.read_settings(&spec.file).unwrap_or_default();
+        let drift = settings::drift(&now, &managed);
+        let names = drift.keys.iter().filter(|key| key.len() <= MAX_KEY).take(MAX_KEYS);
+        Some(SettingsReport {
+            checked_at: self.clock.now(),
+            file: told(spec.file.as_str()),
+            managed_sha256: drift.managed,
+            found_sha256: drift.found,
+            drifted: names.cloned().collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_told_short_and_plain() {
+        assert_eq!(told("lib/a.php"), "lib/a.php");
+        assert_eq!(told("a\u{1b}[2Jb\n"), "a?[2Jb?");
+        let long = "\u{e4}".repeat(2_000);
+        assert!(told(&long).len() <= MAX_PATH);
     }
 }

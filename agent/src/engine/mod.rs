@@ -8,8 +8,10 @@ mod answer;
 mod back;
 mod contents;
 mod doctor;
+mod evidence;
 mod fetch;
 mod integrity;
+mod last_word;
 mod materialise;
 mod open;
 mod options;
@@ -50,6 +52,7 @@ pub use {
     answer::Ended,
     doctor::{Finding, Level},
     integrity::Integrity,
+    last_word::{Always, LastWord},
     open::OpenError,
     options::{EngineDeps, EngineOptions, NoProgress, ProgressSink, Signals},
     status::Status,
@@ -62,6 +65,7 @@ pub struct Engine<T> {
     clock: Arc<dyn Clock>,
     counters: Arc<dyn LiveCounters>,
     signals: Arc<Signals>,
+    last_word: Arc<dyn LastWord>,
     random: Arc<dyn SecureRandom + Send + Sync>,
     site: Site,
     state: Dir,

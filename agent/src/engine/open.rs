@@ -122,6 +122,7 @@ impl<T: Transport> Engine<T> {
             clock: deps.clock,
             counters: deps.counters,
             signals: deps.signals,
+            last_word: deps.last_word,
             random: deps.random,
             site,
             state,
@@ -231,6 +232,7 @@ fn adopt(options: &EngineOptions, site: &Site, file: &LedgerFile) -> Result<Ledg
         results: Vec::new(),
         quarantine: Vec::new(),
         undone: None,
+        managed: serde_json::Map::new(),
     };
     file.write(&mut ledger)?;
     Ok(ledger)

@@ -17,6 +17,7 @@ use plugmend_shared::{
 use ring::rand::SecureRandom;
 use tokio::sync::Notify;
 
+use super::last_word::LastWord;
 use crate::{
     domain::{installed::LayoutKind, trial::LiveCounters},
     platform::{hooks::Hooks, probe::Probe, sandbox::SandboxOptions},
@@ -64,6 +65,8 @@ pub struct EngineDeps<T> {
     pub counters: Arc<dyn LiveCounters>,
     /// How to interrupt it.
     pub signals: Arc<Signals>,
+    /// Who is asked once more before a change.
+    pub last_word: Arc<dyn LastWord>,
     /// Randomness.
     pub random: Arc<dyn SecureRandom + Send + Sync>,
 }

@@ -96,10 +96,11 @@ impl<T: Transport> Engine<T> {
         self.refresh(direction(ChangeKind::Update)).await?;
         self.fetched_before = 0;
         self.try_recognise().await;
-        let (version, digest) = self.signed_release(ChangeKind::Update)?;
         let installed = self.ledger.installed.clone();
+        let (mut version, mut digest) = self.signed_release(self.kind_of_update())?;
         let kind = if installed.digest == Some(digest) {
-            if self.verify()?.intact {
+            // A copy of what is wrong is kept before it is healed.
+            if self.inspect()?.intact && !self.payload.reinstall {
                 let words = format!("{version} is installed and intact");
                 let mut outcome = answer::outcome(OutcomeStatus::Unchanged, &installed, words);
                 outcome.bytes_fetched = self.fetched_before;
@@ -107,10 +108,25 @@ impl<T: Transport> Engine<T> {
             }
             ChangeKind::Reinstall
         } else {
+            (version, digest) = self.signed_release(ChangeKind::Update)?;
             ChangeKind::Update
         };
         let change = self.change(command, kind, (version, Some(digest)), None);
         self.make(change, sink).await
+    }
+
+    /// What the order in hand seems to be: the release that runs is let in on other terms than another.
+    fn kind_of_update(&self) -> ChangeKind {
+        let (payload, installed) = (&self.payload, &self.ledger.installed);
+        let same = match payload.release_digest {
+            Some(digest) => installed.digest == Some(digest),
+            None => installed.digest.is_some() && payload.version.as_ref() == Some(&installed.version),
+        };
+        if same {
+            ChangeKind::Reinstall
+        } else {
+            ChangeKind::Update
+        }
     }
 
     /// The signed release that the order means, once the gate has let it pass.
@@ -154,6 +170,7 @@ impl<T: Transport> Engine<T> {
         };
         let installed = self.ledger.installed.clone();
         if change.before == change.after {
+            settings::manage(&mut self.ledger.managed, &change.after);
             return Ok(Ended::Ack(answer::outcome(
                 OutcomeStatus::Unchanged,
                 &installed,

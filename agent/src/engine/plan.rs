@@ -57,7 +57,7 @@ impl<T: Transport> Engine<T> {
             .product_info()
             .map_err(|e| super::fetch::repo_failure(&e))?;
         let signatures = self.payload.approvals.as_slice();
-        // Who goes back to what ran here needs no new approval.
+        // What ran here, or runs, needs no new approval.
         if direction == Direction::Forward {
             gate::approvals(
                 &self.host(),
@@ -119,6 +119,7 @@ impl<T: Transport> Engine<T> {
 pub(super) fn direction(kind: ChangeKind) -> Direction {
     match kind {
         ChangeKind::Rollback => Direction::Back,
+        ChangeKind::Reinstall => Direction::Again,
         _ => Direction::Forward,
     }
 }

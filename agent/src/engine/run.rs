@@ -9,7 +9,7 @@ use crate::{
     domain::{
         change::{Change, ChangeKind, Ending, Failure},
         machine::{self, Event, Next, Stage, Stuck, Verdict},
-        quarantine, trial,
+        quarantine, settings, trial,
         undone::Undone,
     },
     store::ledger::{StoredResult, Transaction},
@@ -67,6 +67,11 @@ impl<T: Transport> Engine<T> {
                 Step::Stopped => return Ok(Ended::Stopped),
             };
             let mut next = machine::next(change, stage, event)?;
+            if let Next::Stage(Stage::Activate { .. }) = &next
+                && let Err(failure) = self.last_word(change, sink).await
+            {
+                next = Next::End(Ending::Abandoned(failure));
+            }
             if let Next::Stage(stage) = &next
                 && let Err(failure) = self.enter(stage)
             {
@@ -202,7 +207,11 @@ impl<T: Transport> Engine<T> {
     fn commit(&mut self, open: &Transaction) {
         let Some(to) = open.stage.tree() else { return };
         match open.change.kind {
-            ChangeKind::Config => {}
+            ChangeKind::Config => {
+                if let Some(change) = &open.change.settings {
+                    settings::manage(&mut self.ledger.managed, &change.after);
+                }
+            }
             // A tree that was tampered with is nothing to go back to.
             ChangeKind::Reinstall => self.ledger.installed = to.clone(),
             ChangeKind::Update | ChangeKind::Rollback => {

@@ -13,5 +13,6 @@ pub mod memory;
 pub mod preserve;
 pub mod probe;
 pub mod tree;
+pub mod watcher;
 
 pub use plugmend_sandbox::{self as sandbox, exec};

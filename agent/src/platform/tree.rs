@@ -10,6 +10,7 @@ use std::{
 use plugmend_shared::{
     bundle::{limits::MAX_DEPTH, manifest::FileEntry, path::RelPath},
     ids::Digest,
+    protocol::heartbeat::{FoundCounts, FoundKind},
 };
 use rustix::fs::{FileType, Timespec, Timestamps};
 use sha2::{Digest as _, Sha256};
@@ -27,15 +28,25 @@ const BUFFER: usize = 64 * 1024;
 pub struct Differences {
     /// Paths that are missing, changed or too many.
     pub paths: Vec<String>,
+    /// What is wrong with each of these.
+    pub kinds: Vec<FoundKind>,
     /// How many there are in all.
     pub count: usize,
+    /// How many of each kind.
+    pub counts: FoundCounts,
 }
 
 impl Differences {
-    fn add(&mut self, path: &str) {
+    fn add(&mut self, path: &str, kind: FoundKind) {
         self.count += 1;
+        match kind {
+            FoundKind::Changed => self.counts.changed += 1,
+            FoundKind::Missing => self.counts.missing += 1,
+            FoundKind::Extra => self.counts.extra += 1,
+        }
         if self.paths.len() < 100 {
             self.paths.push(path.to_owned());
+            self.kinds.push(kind);
         }
     }
 
@@ -128,21 +139,19 @@ pub fn compare(tree: &Dir, files: &[FileEntry], preserved: &[RelPath]) -> Result
     let mut seen = 0;
     for (path, kind) in list(tree, &skip)? {
         let text = path.to_string_lossy();
-        let right = match wanted.get(text.as_ref()) {
-            Some(entry) if kind == FileType::RegularFile => is_as_signed(tree, &path, entry)?,
-            _ => false,
+        let Some(entry) = wanted.get(text.as_ref()) else {
+            found.add(&text, FoundKind::Extra);
+            continue;
         };
-        if wanted.contains_key(text.as_ref()) {
-            seen += 1;
-        }
-        if !right {
-            found.add(&text);
+        seen += 1;
+        if kind != FileType::RegularFile || !is_as_signed(tree, &path, entry)? {
+            found.add(&text, FoundKind::Changed);
         }
     }
     if seen < wanted.len() {
         for path in wanted.keys() {
             if tree.kind(Path::new(path))?.is_none() {
-                found.add(path);
+                found.add(path, FoundKind::Missing);
             }
         }
     }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use plugmend_shared::{ids::CommandId, protocol::heartbeat::IntegrityReport};
+use plugmend_shared::{
+    ids::CommandId,
+    protocol::heartbeat::{IntegrityReport, SettingsReport},
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -131,6 +134,9 @@ pub struct Shown {
     pub in_hand: Option<InHand>,
     /// The last comparison of the installed files with the signed manifest.
     pub integrity: Option<IntegrityReport>,
+    /// The last comparison of managed settings with the settings file.
+    #[serde(default)]
+    pub settings: Option<SettingsReport>,
     /// What else is wrong, by what it is about.
     pub troubles: BTreeMap<String, String>,
 }
@@ -151,6 +157,7 @@ impl Default for Board {
                 heartbeat_interval_s: 0,
                 in_hand: None,
                 integrity: None,
+                settings: None,
                 troubles: BTreeMap::new(),
             }),
             standing: watch::Sender::new(Standing::Starting),

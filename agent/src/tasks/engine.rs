@@ -254,9 +254,15 @@ impl<T: Transport + 'static> EngineTask<T> {
                 "the adopted folder is compared with its release another time"
             );
         }
-        match self.engine.verify() {
+        let settings = self.engine.inspect_settings();
+        let drifted = settings.as_ref().filter(|settings| !settings.drifted.is_empty());
+        let words =
+            drifted.map(|settings| format!("settings were changed on the host: {}", settings.drifted.join(", ")));
+        self.common.board.trouble("settings", words);
+        self.common.board.show(|shown| shown.settings = settings);
+        match self.engine.inspect() {
             Ok(found) => {
-                let report = found.report();
+                let report = found.report(false);
                 let words = (!found.intact).then(|| format!("{} installed files are not as signed", found.count));
                 self.common.board.trouble("integrity", words);
                 self.common.board.show(|shown| shown.integrity = report);

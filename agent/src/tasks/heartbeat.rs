@@ -136,9 +136,9 @@ impl HeartbeatTask {
         let count = windows.len();
         let seq = self.closer.sequence.next(Counted::Heartbeat, &self.common.kept)?;
         let installed = self.installed.borrow_and_update().clone();
-        let heartbeat = self
-            .reporter
-            .heartbeat(&self.common, seq, windows, &self.closer.rolling, installed)?;
+        let heartbeat =
+            self.reporter
+                .heartbeat(&self.common, seq, windows, &self.closer.rolling, installed, Vec::new())?;
         let result = self.post(&heartbeat).await;
         self.common.board.outcome(&result, self.common.clock.now());
         match result {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use plugmend_shared::{
+    detect::Finding,
     ids::BootId,
     protocol::{
         MAX_HEARTBEAT_BYTES,
@@ -74,8 +75,10 @@ impl Reporter {
         windows: Vec<Window>,
         rolling: &Rolling,
         installed: Installed,
+        early: Vec<Finding>,
     ) -> Result<Heartbeat, StoreError> {
         let now = common.clock.now();
+        let shown = common.board.shown();
         let heard = common.hub.heard();
         let uptime = common.hub.elapsed().as_secs();
         let (merchant_id, plugin_id) = common.client.names();
@@ -100,8 +103,10 @@ impl Reporter {
                 reduced_protection: self.options.reduced_protection.clone(),
             }),
             host: self.host(uptime),
-            integrity: common.board.shown().integrity,
+            integrity: shown.integrity,
             installed: installed.report,
+            settings: shown.settings,
+            early,
         })
     }
 

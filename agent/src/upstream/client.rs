@@ -16,7 +16,7 @@ use plugmend_shared::{
     ids::{BootId, CommandId, MerchantId, PluginId},
     protocol::{
         LONG_POLL_SECONDS,
-        command::{Ack, CommandList, Fail, Progress},
+        command::{Ack, CommandList, Fail, Go, Progress},
         heartbeat::{Heartbeat, HeartbeatAnswer},
         identity::{Identity, RenewRequest},
     },
@@ -117,6 +117,16 @@ impl Client {
         );
         call.patience = Duration::from_secs(wait_s) + POLL_SLACK;
         json(&self.send(call).await?)
+    }
+
+    /// Asks whether a command still stands, right before the plugin is changed.
+    pub async fn may_go(&self, id: CommandId) -> Result<Go, ClientError> {
+        let path = format!("/api/plugins/commands/{id}/go");
+        json(
+            &self
+                .send(self.call(Method::GET, path, "the last word on a command"))
+                .await?,
+        )
     }
 
     /// Says that a command was completed, and how.

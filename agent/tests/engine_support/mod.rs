@@ -22,7 +22,7 @@ use plugmend_agent::{
         installed::LayoutKind,
         trial::{LiveCounters, RequestCounts},
     },
-    engine::{Ended, Engine, EngineDeps, EngineOptions, NoProgress, OpenError, Signals},
+    engine::{Always, Ended, Engine, EngineDeps, EngineOptions, LastWord, NoProgress, OpenError, Signals},
     platform::{
         hooks::Hooks,
         probe::{Ask, Probe},
@@ -337,9 +337,20 @@ impl Host {
                 clock: Arc::new(FixedClock::new(fixture::now())),
                 counters,
                 signals,
+                last_word: self.last_word(),
                 random: Arc::new(SystemRandom::new()),
             },
         )
+    }
+
+    /// `last_word` in the shop's folder, as JSON, is what the control plane says; without it every order stands.
+    fn last_word(&self) -> Arc<dyn LastWord> {
+        let file = self.top.join("last_word");
+        if file.exists() {
+            Arc::new(shop::Said(file))
+        } else {
+            Arc::new(Always)
+        }
     }
 
     /// What a visitor of the plugin gets: the tree that runs, without the plugin's own data.

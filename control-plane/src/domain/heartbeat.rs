@@ -2,8 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use plugmend_shared::{
+    detect::Finding,
     ids::BootId,
-    protocol::heartbeat::{Heartbeat, HostReport, MAX_WINDOWS},
+    protocol::heartbeat::{Heartbeat, HostReport, MAX_EARLY, MAX_FOUND, MAX_WINDOWS},
     telemetry::WindowError,
 };
 use thiserror::Error;
@@ -15,6 +16,10 @@ pub const OLDEST_WINDOW: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 const MAX_VERSION: usize = 64;
 const MAX_ENV_BYTES: usize = 16 * 1024;
+/// Settings that may be named as drifted.
+const MAX_KEYS: usize = 64;
+/// The longest name of a setting, in bytes.
+const MAX_KEY: usize = 256;
 const MAX_DIFFERING: usize = 100;
 const MAX_PATH: usize = 4096;
 const MAX_NOTES: usize = 20;
@@ -89,11 +94,32 @@ fn check_reports(heartbeat: &Heartbeat) -> Result<(), HeartbeatError> {
         return Err(field("host", "has a share outside 0 to 1 or a number that is none"));
     }
     if let Some(integrity) = &heartbeat.integrity {
-        let fits =
-            integrity.differing.len() <= MAX_DIFFERING && integrity.differing.iter().all(|path| path.len() <= MAX_PATH);
+        let mut paths = integrity
+            .differing
+            .iter()
+            .chain(integrity.found.iter().map(|found| &found.path));
+        let fits = integrity.differing.len() <= MAX_DIFFERING
+            && integrity.found.len() <= MAX_FOUND
+            && integrity.evidence.iter().all(|place| place.len() <= MAX_PATH)
+            && paths.all(|path| path.len() <= MAX_PATH);
         if !fits {
             return Err(field("integrity", "names more than 100 paths, or one over 4096 bytes"));
         }
+    }
+    if let Some(settings) = &heartbeat.settings {
+        let fits = settings.file.len() <= MAX_PATH
+            && settings.drifted.len() <= MAX_KEYS
+            && settings.drifted.iter().all(|key| key.len() <= MAX_KEY);
+        if !fits {
+            return Err(field("settings", "names more than 64 keys, or one over 256 bytes"));
+        }
+    }
+    let possible = |finding: &Finding| {
+        let numbers = [finding.evidence.observed, finding.evidence.expected];
+        (0.0..=1.0).contains(&finding.confidence) && numbers.into_iter().all(f64::is_finite)
+    };
+    if heartbeat.early.len() > MAX_EARLY || !heartbeat.early.iter().all(possible) {
+        return Err(field("early", "has more than 8 findings, or a number that is none"));
     }
     if let Some(agent) = &heartbeat.agent {
         let fits = agent.version.len() <= MAX_VERSION

@@ -51,7 +51,8 @@ pub async fn take(state: &AppState, who: Reporter, id: &str, said: Said) -> Resu
     Ok(Json(json!({ "ok": true })))
 }
 
-fn unknown() -> ApiError {
+/// There is no such order, or it is another plugin's: which of the two is not said.
+pub fn unknown() -> ApiError {
     ApiError::not_found(codes::UNKNOWN_COMMAND, "There is no such command for this plugin")
 }
 

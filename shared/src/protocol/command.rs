@@ -74,6 +74,10 @@ pub struct CommandPayload {
     /// Assigned at dispatch; an agent refuses a lower one than it has seen.
     #[serde(default)]
     pub generation: Generation,
+    /// An update to the installed version lays it out anew from verified content, also when every file is as signed:
+    /// `reinstall`. Without it that is done where a file is not as signed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reinstall: bool,
     /// Seconds from receipt until the order is void (a duration, so that a wrong clock on the host does no harm).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<u64>,
@@ -208,6 +212,18 @@ pub struct Fail {
     /// Of the try that is meant; absent means the latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<Generation>,
+}
+
+/// `GET /api/plugins/commands/:id/go`: an agent asks once more right before it activates a change, so that a kill switch
+/// thrown meanwhile still counts. What has begun after that is not cut short; a way back does not ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Go {
+    /// Whether the order still stands. When not, the agent leaves the plugin as it is and fails the order as
+    /// `withdrawn`, which is not tried again.
+    pub go: bool,
+    /// Why not, in words for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What our agent says about an order it ended.

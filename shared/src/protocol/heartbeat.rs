@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::command::{Command, HealthPolicy};
 use crate::{
+    detect::Finding,
     ids::{BootId, Digest, MerchantId, PluginId},
     telemetry::Window,
 };
@@ -56,7 +57,17 @@ pub struct Heartbeat {
     /// What is installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installed: Option<InstalledReport>,
+    /// Managed settings against what is there; absent where no order has set any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<SettingsReport>,
+    /// What the agent's own detector found over windows of a few seconds, when this heartbeat goes early because of it;
+    /// at most eight. The windows that it carries say the same in counts: this is why they came now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub early: Vec<Finding>,
 }
+
+/// The most findings of the agent's own detector in one heartbeat.
+pub const MAX_EARLY: usize = 8;
 
 /// The most windows that one heartbeat may carry; the rest of a spool follows in the next.
 pub const MAX_WINDOWS: usize = 256;
@@ -100,6 +111,73 @@ pub struct IntegrityReport {
     /// Paths that differ, at most 100 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differing: Vec<String>,
+    /// What is wrong with some of them, at most [`MAX_FOUND`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<FoundFile>,
+    /// How many there are of each kind in all.
+    #[serde(default)]
+    pub counts: FoundCounts,
+    /// Where on the host a copy of what was found is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
+    /// Whether changes are seen as they happen; else at the next comparison, at most an hour later.
+    #[serde(default)]
+    pub watched: bool,
+}
+
+/// The most files of which a heartbeat says what is wrong with them.
+pub const MAX_FOUND: usize = 50;
+
+/// An installed file that is not as signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundFile {
+    /// Where, from the plugin's root.
+    pub path: String,
+    /// What is wrong.
+    pub kind: FoundKind,
+    /// Digest of what is there instead; absent when nothing is, when it is no file, or when it is too large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+}
+
+/// What can be wrong with an installed file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FoundKind {
+    /// Its content, kind or right to be run is another.
+    Changed,
+    /// It is gone.
+    Missing,
+    /// No release has it: code that was put there.
+    Extra,
+}
+
+/// How many files are not as signed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundCounts {
+    /// Changed.
+    pub changed: usize,
+    /// Missing.
+    pub missing: usize,
+    /// Too many.
+    pub extra: usize,
+}
+
+/// The settings that orders have set, against what the settings file says now. Values stay on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsReport {
+    /// When they were last compared.
+    pub checked_at: Timestamp,
+    /// The settings file, from the plugin's root.
+    pub file: String,
+    /// Digest of what orders have set, key by key, as canonical JSON.
+    pub managed_sha256: Digest,
+    /// Digest of what these keys hold now; the same when nothing drifted.
+    pub found_sha256: Digest,
+    /// The keys that hold something else, at most 64 of them: `config_drift`. `config_update` with the wanted values
+    /// sets them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drifted: Vec<String>,
 }
 
 /// What is installed.

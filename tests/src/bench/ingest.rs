@@ -120,5 +120,7 @@ fn heartbeat(member: &Member) -> Heartbeat {
         host: None,
         integrity: None,
         installed: None,
+        settings: None,
+        early: Vec::new(),
     }
 }

@@ -86,6 +86,7 @@ pub(super) mod tests {
             results: Vec::new(),
             quarantine: Vec::new(),
             undone: None,
+            managed: serde_json::Map::new(),
         }
     }
 

@@ -7,7 +7,7 @@ mod format;
 use jiff::Timestamp;
 use plugmend_shared::{bundle::path::RelPath, generation::Generation, ids::CommandId};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::domain::{
     change::Change,
@@ -60,6 +60,9 @@ pub struct Ledger {
     /// Changes that did not come to stay, since the last that did.
     #[serde(default)]
     pub undone: Option<Undone>,
+    /// Settings that orders have set, with the values that they were set to last.
+    #[serde(default)]
+    pub managed: Map<String, Value>,
 }
 
 /// A change in progress.

@@ -7,6 +7,7 @@
 //!    \-> timeout, failed  (tries or time used up)
 //! ```
 
+mod go;
 mod report;
 mod schedule;
 mod state;
@@ -14,6 +15,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use go::{Standing, withdrawn};
 pub use report::{Report, ReportKind, take_report};
 pub use schedule::{LIFETIME, MAX_RETRIES, backoff, dispatch, give_up_waiting, may_pass};
 pub use state::{Change, Illegal, InFlight, Order, Retries, Stage, State};

@@ -8,19 +8,21 @@ use axum::{
 };
 use plugmend_shared::protocol::{
     LONG_POLL_SECONDS,
-    command::{Ack, CommandList, Fail, Progress},
+    command::{Ack, CommandList, Fail, Go, Progress},
 };
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Agent;
 use crate::{
+    domain::command::withdrawn,
     http::{
         ApiError, AppState, JsonBody,
         query::QueryParams,
         reports::{self, Said},
     },
     service::command::PollError,
+    store,
 };
 
 /// The query of a poll.
@@ -40,6 +42,18 @@ pub async fn poll(
     let wait = Duration::from_secs(poll.wait.min(LONG_POLL_SECONDS));
     let commands = state.polls.wait(agent.0.plugin_id, wait).await?;
     Ok(Json(CommandList { commands }))
+}
+
+/// `GET /api/plugins/commands/{id}/go`: the last word before a plugin is changed. Anything but `go: true` means stay.
+pub async fn go(State(state): State<AppState>, agent: Agent, Path(id): Path<String>) -> Result<Json<Go>, ApiError> {
+    let unknown = reports::unknown;
+    let id = id.parse().map_err(|_| unknown())?;
+    let standing = store::command::standing(&state.db, agent.0.plugin_id, id).await?;
+    let reason = withdrawn(&standing.ok_or_else(unknown)?).map(str::to_owned);
+    Ok(Json(Go {
+        go: reason.is_none(),
+        reason,
+    }))
 }
 
 /// `POST /api/plugins/commands/{id}/ack`.

@@ -30,6 +30,7 @@ pub fn router() -> Router<AppState> {
         .route("/api/plugins/commands", get(commands::poll))
         .route("/repo/metadata/{file}", get(repository::metadata))
         .route("/repo/targets/{*path}", get(repository::target))
+        .route("/api/plugins/commands/{id}/go", get(commands::go))
         .route("/api/plugins/commands/{id}/ack", post(commands::ack))
         .route("/api/plugins/commands/{id}/progress", post(commands::progress))
         .route("/api/plugins/commands/{id}/fail", post(commands::fail))

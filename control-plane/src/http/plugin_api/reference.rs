@@ -7,7 +7,16 @@ use serde_json::{Map, Value, json};
 use crate::http::{ApiError, body};
 
 /// Fields that only an agent sends; from a plugin without one they would be hearsay.
-const AGENTS_ONLY: [&str; 6] = ["boot_id", "seq", "agent", "host", "integrity", "installed"];
+const AGENTS_ONLY: [&str; 8] = [
+    "boot_id",
+    "seq",
+    "agent",
+    "host",
+    "integrity",
+    "installed",
+    "settings",
+    "early",
+];
 const MAX_CAPABILITIES: usize = 5;
 const MAX_CAPABILITY: usize = 32;
 

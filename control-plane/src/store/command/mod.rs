@@ -1,5 +1,6 @@
 //! Orders (`plugin_agent_commands`).
 
+mod go;
 mod row;
 
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use self::row::{OrderRow, StateColumns};
 use super::{Db, SqlTimestamp, StoreError, ToSqlx, Tx};
 use crate::domain::command::Order;
 
-pub use self::row::OrderView;
+pub use self::{go::standing, row::OrderView};
 
 /// Stores a new order, which waits.
 ///
