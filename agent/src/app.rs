@@ -140,6 +140,7 @@ fn start(settings: &Settings) -> Result<Lifecycle, AppError> {
         kept,
         client,
         board: Arc::new(Board::default()),
+        urgent: Arc::new(Notify::new()),
         answers: Arc::new(Notify::new()),
         teller,
     };
@@ -160,8 +161,7 @@ fn start(settings: &Settings) -> Result<Lifecycle, AppError> {
         signals: signals.clone(),
         engine: seen.status.subscribe(),
     };
-    let urgent = Arc::new(Notify::new());
-    let heartbeat = heartbeat(settings, &common, boot_id, &seen, urgent.clone())?;
+    let heartbeat = heartbeat(settings, &common, boot_id, &seen)?;
     let engine = EngineTask::new(engine, common.clone(), jobs_to_do, seen, signals);
 
     let mut life = Lifecycle::default();
@@ -172,7 +172,7 @@ fn start(settings: &Settings) -> Result<Lifecycle, AppError> {
     life.spawn("engine", engine.run(stop.clone()));
     life.spawn("progress", progress::run(common.clone(), told, stop.clone()));
     life.spawn("outbox", outbox::run(common.clone(), stop.clone()));
-    life.spawn("watch", watching::run(common.clone(), urgent, stop.clone()));
+    life.spawn("watch", watching::run(common.clone(), stop.clone()));
     life.spawn("frugal", frugal::run(common.clone(), stop.clone()));
     life.spawn("renewal", RenewalTask::new(common, identity).run(stop.clone()));
     life.spawn(
@@ -204,13 +204,7 @@ fn parts(common: &Common, signals: &Arc<Signals>) -> Result<engine::Parts, AppEr
     })
 }
 
-fn heartbeat(
-    settings: &Settings,
-    common: &Common,
-    boot_id: BootId,
-    seen: &Seen,
-    urgent: Arc<Notify>,
-) -> Result<HeartbeatTask, AppError> {
+fn heartbeat(settings: &Settings, common: &Common, boot_id: BootId, seen: &Seen) -> Result<HeartbeatTask, AppError> {
     let now = common.clock.now();
     let sequence = Sequence::open(&settings.state_dir, &common.kept, facts::machine_boot(), now)?;
     let reporter = ReporterOptions {
@@ -218,6 +212,7 @@ fn heartbeat(
         cms: settings.plugin.cms.clone(),
         boot_id,
         reduced_protection: engine::reduced_protection(settings)?,
+        env: settings.plugin.env.clone(),
     };
     let interval = settings.telemetry.heartbeat_interval_s;
     let installed = seen.installed.subscribe();
@@ -227,7 +222,6 @@ fn heartbeat(
         reporter,
         interval,
         installed,
-        urgent,
     )?)
 }
 

@@ -64,9 +64,10 @@ fn read_root(path: &Path) -> io::Result<Vec<u8>> {
 pub(super) fn engine(
     settings: &Settings,
     merchant: Option<MerchantId>,
-    env: BTreeMap<String, String>,
+    mut env: BTreeMap<String, String>,
 ) -> Result<EngineOptions, AppError> {
     let plugin = &settings.plugin;
+    env.extend(plugin.env.clone());
     let agent_version = semver::Version::parse(env!("CARGO_PKG_VERSION"));
     Ok(EngineOptions {
         state_dir: settings.state_dir.clone(),
@@ -82,6 +83,7 @@ pub(super) fn engine(
         stub_entries: plugin.entries.clone(),
         preserve: plugin.preserve.clone(),
         env,
+        host_env: plugin.env.clone(),
         agent_version: agent_version.map_err(|error| io::Error::other(error.to_string()))?,
         hooks: hooks(&settings.hooks),
         probes: settings.probes.iter().map(probe).collect::<Result<_, _>>()?,

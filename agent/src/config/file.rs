@@ -1,6 +1,6 @@
 //! The configuration file, as it is written. See `packaging/agent.example.toml` and the README for the meaning.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
@@ -41,6 +41,8 @@ pub(super) struct Plugin {
     pub(super) entries: Vec<String>,
     #[serde(default)]
     pub(super) preserve: Vec<String>,
+    #[serde(default)]
+    pub(super) env: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,6 +1,6 @@
 //! Validated settings.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use plugmend_shared::{
     bundle::path::RelPath,
@@ -65,6 +65,8 @@ pub struct Plugin {
     pub entries: Vec<RelPath>,
     /// Data of the plugin to keep through updates, beside what signed manifests name.
     pub preserve: Vec<RelPath>,
+    /// Versions of what it runs on, by name as in manifests: `php`, `wordpress`. The plugin's own word on others counts too.
+    pub env: BTreeMap<String, String>,
 }
 
 /// How a plugin is swapped.

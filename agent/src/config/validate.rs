@@ -1,6 +1,7 @@
 //! From what is written to what is meant, or to what is wrong with it.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Component, Path, PathBuf},
 };
@@ -12,6 +13,8 @@ use super::{
     settings::{Ask, Hooks, Layout, Pin, Plugin, Probe, Sandbox, Settings, Telemetry},
 };
 
+/// What it may run on, at most.
+const MAX_ENV: usize = 16;
 /// What an agent can look after (`merchant_plugins.cms`).
 const CMS: [&str; 8] = [
     "woocommerce",
@@ -105,7 +108,20 @@ fn plugin(plugin: file::Plugin) -> Result<Plugin, ConfigError> {
         version: version.map_err(|error| wrong("plugin.version", error))?,
         entries: relative("plugin.entries", &plugin.entries)?,
         preserve: apart("plugin.preserve", relative("plugin.preserve", &plugin.preserve)?)?,
+        env: env(plugin.env)?,
     })
+}
+
+/// Short names and values, and few: they travel with every heartbeat.
+fn env(env: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ConfigError> {
+    let plain = |text: &String| (1..=64).contains(&text.len()) && !text.chars().any(char::is_control);
+    if env.len() > MAX_ENV || !env.iter().all(|(name, value)| plain(name) && plain(value)) {
+        return invalid(
+            "plugin.env",
+            format!("takes at most {MAX_ENV} names, each with a value like \"8.2.7\", of at most 64 bytes"),
+        );
+    }
+    Ok(env)
 }
 
 fn folders(key: &'static str, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, ConfigError> {

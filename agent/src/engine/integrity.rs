@@ -12,7 +12,9 @@ use crate::{
     domain::{change::Failure, settings},
     platform::{
         beneath::Dir,
+        layout::Site,
         tree::{self, Differences},
+        watcher::{WatchError, Watcher},
     },
 };
 
@@ -135,6 +137,25 @@ impl<T> Engine<T> {
     pub(super) fn differences(&self, dir: &Dir, manifest: &Manifest) -> Result<Differences, Failure> {
         let own = preserved_in(&self.ledger.preserved, manifest);
         tree::compare(dir, &manifest.files, &own).map_err(|e| fs_failure(&e))
+    }
+
+    /// Watches what [`Engine::inspect`] and [`Engine::inspect_settings`] look at; `None` where there is nothing signed.
+    ///
+    /// # Errors
+    /// Why changes can not be seen as they happen; the slow cycle sees them.
+    pub fn watch_installed(&self) -> Result<Option<Watcher>, WatchError> {
+        let Ok(Some(manifest)) = self.installed_manifest() else {
+            return Ok(None);
+        };
+        let active = self
+            .layout()
+            .active()
+            .map_err(|e| WatchError::Io(std::io::Error::other(e)))?;
+        let own = preserved_in(&self.ledger.preserved, &manifest);
+        let settings = manifest.settings.as_ref().filter(|_| !self.ledger.managed.is_empty());
+        let beside =
+            settings.and_then(|spec| Some(self.site.work.path().join(Site::shared_path(&spec.file).parent()?)));
+        Watcher::open(&active.dir, &own, beside.as_deref()).map(Some)
     }
 
     /// The settings that orders have set, against what the file says; `None` where no order has set any that the

@@ -117,6 +117,15 @@ impl<T> Engine<T> {
         }
     }
 
+    /// What the plugin has said since of what it runs on. The host's own word stands.
+    pub fn know_env(&mut self, said: impl IntoIterator<Item = (String, String)>) {
+        for (name, value) in said {
+            if !self.options.host_env.contains_key(&name) {
+                self.options.env.insert(name, value);
+            }
+        }
+    }
+
     /// Orders that ended while the agent was down or starting; each is told once.
     pub fn take_settled(&mut self) -> Vec<(CommandId, Ended)> {
         std::mem::take(&mut self.settled)

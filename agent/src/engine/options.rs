@@ -45,6 +45,8 @@ pub struct EngineOptions {
     pub preserve: Vec<RelPath>,
     /// Versions of what the plugin runs on, by name as in manifests: `php`, `node`, `wordpress`.
     pub env: BTreeMap<String, String>,
+    /// Those of them that the host's configuration names: no plugin's word changes these.
+    pub host_env: BTreeMap<String, String>,
     /// This agent's version.
     pub agent_version: semver::Version,
     /// Hooks.

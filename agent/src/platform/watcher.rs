@@ -77,10 +77,10 @@ impl Watcher {
             }
         }
         let settings = settings.and_then(|folder| inotify::add_watch(&fd, folder, in_settings()).ok());
-        Ok(Self {
-            fd: AsyncFd::register(fd)?,
-            settings,
-        })
+        // Deprecated for types that could change their descriptor while it is registered; this one owns it and can not.
+        #[expect(deprecated, reason = "its safe successor is an unsafe function")]
+        let fd = AsyncFd::new(fd)?;
+        Ok(Self { fd, settings })
     }
 
     /// Waits until something changed, and takes all that has changed until now.

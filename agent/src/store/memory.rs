@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use plugmend_shared::{
+    detect::PluginState,
     protocol::heartbeat::Tuning,
     telemetry::{Bucket, Rolling, Window},
 };
@@ -16,6 +17,7 @@ const BUCKET: u8 = b'r';
 const MAX_BUCKETS: usize = 1024;
 const TUNING: &[u8] = b"m/tuning";
 const ENV: &[u8] = b"m/env";
+const DETECTOR: &[u8] = b"m/detector";
 
 impl Kept {
     /// The last 24 hours, as they were kept.
@@ -72,6 +74,26 @@ impl Kept {
             return Ok(());
         }
         self.write_json(ENV, env)
+    }
+
+    /// What the detector has learnt of the plugin.
+    ///
+    /// # Errors
+    /// When it can not be read.
+    pub fn detector(&self) -> Result<PluginState, StoreError> {
+        let bytes = self.on(|db| Ok(db.get(DETECTOR)?))?;
+        Ok(bytes.map_or_else(PluginState::default, |bytes| PluginState::from_bytes(&bytes)))
+    }
+
+    /// Remembers what the detector has learnt.
+    ///
+    /// # Errors
+    /// When it can not be written.
+    pub fn keep_detector(&self, state: &PluginState) -> Result<(), StoreError> {
+        self.on(|db| {
+            db.insert(DETECTOR, state.to_bytes())?;
+            Ok(())
+        })
     }
 
     /// How the control plane tuned this agent last.

@@ -7,6 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use plugmend_shared::{
+    detect::Finding,
     ids::CommandId,
     protocol::heartbeat::{IntegrityReport, SettingsReport},
 };
@@ -137,6 +138,9 @@ pub struct Shown {
     /// The last comparison of managed settings with the settings file.
     #[serde(default)]
     pub settings: Option<SettingsReport>,
+    /// What the agent's own detector found and the control plane has not heard yet.
+    #[serde(default)]
+    pub early: Vec<Finding>,
     /// What else is wrong, by what it is about.
     pub troubles: BTreeMap<String, String>,
 }
@@ -158,6 +162,7 @@ impl Default for Board {
                 in_hand: None,
                 integrity: None,
                 settings: None,
+                early: Vec::new(),
                 troubles: BTreeMap::new(),
             }),
             standing: watch::Sender::new(Standing::Starting),

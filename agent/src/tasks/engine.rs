@@ -1,6 +1,8 @@
 //! Carries orders out, one at a time, on a thread of its own: the engine blocks on files and programs, and telemetry
 //! and heartbeats go on meanwhile.
 
+mod integrity;
+
 use std::{
     sync::Arc,
     thread,
@@ -28,15 +30,12 @@ use super::{
 };
 use crate::{
     engine::{Ended, Engine, NoProgress, ProgressSink, Signals},
+    platform::watcher::Watcher,
     store::{Answer, Order, StoreError},
     tasks::board::Board,
     upstream::repo::Transport,
 };
 
-/// The installed files are compared with the signed manifest for the first time after this.
-const INTEGRITY_FIRST: Duration = Duration::from_secs(30);
-/// And then this often: 60 MB an hour are a ten-thousandth of a processor.
-const INTEGRITY_EVERY: Duration = Duration::from_hours(1);
 /// After a result that could not be kept.
 const AFTER_TROUBLE: Duration = Duration::from_secs(5);
 
@@ -75,6 +74,9 @@ pub struct EngineTask<T> {
     seen: Seen,
     signals: Arc<Signals>,
     integrity_at: Instant,
+    watcher: Option<Watcher>,
+    /// Changes that were seen are looked at from then on: a plugin that writes all the time costs a bounded share.
+    listen_from: Instant,
 }
 
 impl<T: Transport + 'static> EngineTask<T> {
@@ -92,7 +94,9 @@ impl<T: Transport + 'static> EngineTask<T> {
             jobs,
             seen,
             signals,
-            integrity_at: Instant::now() + INTEGRITY_FIRST,
+            integrity_at: Instant::now() + integrity::FIRST,
+            watcher: None,
+            listen_from: Instant::now(),
         };
         this.show();
         this
@@ -122,6 +126,7 @@ impl<T: Transport + 'static> EngineTask<T> {
             return;
         }
         let orders = self.common.orders.clone();
+        self.watch();
         loop {
             self.show();
             let integrity_at = self.integrity_at.into();
@@ -135,6 +140,7 @@ impl<T: Transport + 'static> EngineTask<T> {
                     }
                 }
                 () = sleep_until(integrity_at) => self.integrity().await,
+                changed = integrity::changed(self.watcher.as_ref(), self.listen_from) => self.changed(changed),
             }
         }
     }
@@ -167,6 +173,7 @@ impl<T: Transport + 'static> EngineTask<T> {
         let command = &order.command;
         info!(id = %command.id, kind = command.kind.as_str(), "an order is carried out");
         let sink = self.sink(Some(&order));
+        self.engine.know_env(self.common.hub.heard().env);
         // Before it is shown: who sees it in hand may call it back.
         self.common.orders.begin(Some(command.id));
         sink.progress(Some(command.id), "begin", "begun", None);
@@ -178,6 +185,7 @@ impl<T: Transport + 'static> EngineTask<T> {
         }
         self.keep(command.id, ended).await;
         self.clear();
+        self.watch();
         self.integrity_at = Instant::now();
         true
     }
@@ -229,6 +237,7 @@ impl<T: Transport + 'static> EngineTask<T> {
                 let ended = self.engine.rollback_local(to, force, &sink).await;
                 self.tell_settled().await;
                 self.clear();
+                self.watch();
                 self.integrity_at = Instant::now();
                 let _ = reply.send(as_reply(ended));
             }
@@ -243,31 +252,6 @@ impl<T: Transport + 'static> EngineTask<T> {
             Job::Doctor(reply) => {
                 let _ = reply.send(Reply::of(&self.engine.doctor()));
             }
-        }
-    }
-
-    async fn integrity(&mut self) {
-        self.integrity_at = Instant::now() + INTEGRITY_EVERY;
-        if let Err(failure) = self.engine.recognise().await {
-            tracing::debug!(
-                words = failure.words,
-                "the adopted folder is compared with its release another time"
-            );
-        }
-        let settings = self.engine.inspect_settings();
-        let drifted = settings.as_ref().filter(|settings| !settings.drifted.is_empty());
-        let words =
-            drifted.map(|settings| format!("settings were changed on the host: {}", settings.drifted.join(", ")));
-        self.common.board.trouble("settings", words);
-        self.common.board.show(|shown| shown.settings = settings);
-        match self.engine.inspect() {
-            Ok(found) => {
-                let report = found.report(false);
-                let words = (!found.intact).then(|| format!("{} installed files are not as signed", found.count));
-                self.common.board.trouble("integrity", words);
-                self.common.board.show(|shown| shown.integrity = report);
-            }
-            Err(failure) => self.common.board.trouble("integrity", Some(failure.words)),
         }
     }
 

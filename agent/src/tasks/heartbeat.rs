@@ -1,15 +1,12 @@
 //! Closes windows in time, and sends what is spooled, oldest first.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use plugmend_shared::protocol::{
     heartbeat::{Heartbeat, HeartbeatAnswer, Tuning},
     problem::Problem,
 };
-use tokio::{
-    sync::{Notify, watch},
-    time::sleep,
-};
+use tokio::{sync::watch, time::sleep};
 use tracing::debug;
 
 pub use super::report::{Installed, ReporterOptions};
@@ -37,7 +34,6 @@ pub struct HeartbeatTask {
     rhythm: Rhythm,
     tuning: Option<Tuning>,
     installed: watch::Receiver<Installed>,
-    urgent: Arc<Notify>,
     /// Fewer while the control plane refuses batches: finds the window that it does not take.
     batch: usize,
 }
@@ -53,7 +49,6 @@ impl HeartbeatTask {
         reporter: ReporterOptions,
         interval_s: u32,
         installed: watch::Receiver<Installed>,
-        urgent: Arc<Notify>,
     ) -> Result<Self, StoreError> {
         let wall = common.clock.now();
         let rolling = common.kept.rolling(wall)?;
@@ -69,7 +64,6 @@ impl HeartbeatTask {
             rhythm,
             tuning,
             installed,
-            urgent,
             batch: BATCH,
             common,
         })
@@ -77,7 +71,7 @@ impl HeartbeatTask {
 
     /// Runs until the agent stops; closes a last window then, so that nothing that was counted is lost.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let urgent = self.urgent.clone();
+        let urgent = self.common.urgent.clone();
         loop {
             let wait = self.rhythm.wake_at().saturating_sub(self.now());
             let installed = &mut self.installed;
@@ -136,13 +130,20 @@ impl HeartbeatTask {
         let count = windows.len();
         let seq = self.closer.sequence.next(Counted::Heartbeat, &self.common.kept)?;
         let installed = self.installed.borrow_and_update().clone();
-        let heartbeat =
-            self.reporter
-                .heartbeat(&self.common, seq, windows, &self.closer.rolling, installed, Vec::new())?;
+        let heartbeat = self
+            .reporter
+            .heartbeat(&self.common, seq, windows, &self.closer.rolling, installed)?;
         let result = self.post(&heartbeat).await;
         self.common.board.outcome(&result, self.common.clock.now());
         match result {
-            Ok(answer) => self.answered(last, answer),
+            Ok(answer) => {
+                // What was found meanwhile waits for the next.
+                let told = heartbeat.early.len();
+                self.common
+                    .board
+                    .show(|shown| drop(shown.early.drain(..told.min(shown.early.len()))));
+                self.answered(last, answer)
+            }
             Err(ClientError::Refused(problem)) if is_about_windows(&problem) => {
                 self.refused(last, count, &words(&problem))
             }

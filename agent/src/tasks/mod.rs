@@ -46,6 +46,8 @@ pub struct Common {
     pub board: Arc<board::Board>,
     /// Orders in hand.
     pub orders: Arc<Orders>,
+    /// Sends the heartbeat at once.
+    pub urgent: Arc<Notify>,
     /// Wakes the outbox.
     pub answers: Arc<Notify>,
     /// Tells the control plane how far orders have come.

@@ -1,9 +1,8 @@
 //! What a heartbeat says.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use plugmend_shared::{
-    detect::Finding,
     ids::BootId,
     protocol::{
         MAX_HEARTBEAT_BYTES,
@@ -39,6 +38,8 @@ pub struct ReporterOptions {
     pub boot_id: BootId,
     /// What of the host's protection could not be had.
     pub reduced_protection: Vec<String>,
+    /// Versions of what the plugin runs on that the host's configuration names.
+    pub env: BTreeMap<String, String>,
 }
 
 /// What is installed, as the engine says.
@@ -75,7 +76,6 @@ impl Reporter {
         windows: Vec<Window>,
         rolling: &Rolling,
         installed: Installed,
-        early: Vec<Finding>,
     ) -> Result<Heartbeat, StoreError> {
         let now = common.clock.now();
         let shown = common.board.shown();
@@ -106,15 +106,15 @@ impl Reporter {
             integrity: shown.integrity,
             installed: installed.report,
             settings: shown.settings,
-            early,
+            early: shown.early,
         })
     }
 
-    fn env(&self, heard: std::collections::BTreeMap<String, String>) -> Map<String, Value> {
+    fn env(&self, heard: BTreeMap<String, String>) -> Map<String, Value> {
         // The plugin's words may not cost it the whole heartbeat: what the control plane would refuse stays here.
         let mut room = MAX_ENV_BYTES;
         let mut env = Map::new();
-        for (name, value) in heard {
+        for (name, value) in heard.into_iter().chain(self.options.env.clone()) {
             let (name, value) = (name.replace(char::is_control, ""), value.replace(char::is_control, " "));
             let takes = name.len() * 2 + value.len() * 2 + 8;
             if takes <= room {

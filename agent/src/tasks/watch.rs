@@ -1,11 +1,17 @@
 //! Watches what the plugin says between two heartbeats: when it goes bad, or another version speaks, the heartbeat
-//! goes at once.
+//! goes at once. Two eyes: a burst needs no history; the detector that the control plane runs over heartbeats runs here
+//! over windows of a few seconds, and knows what is usual for this plugin.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use plugmend_shared::{
+    detect::{self, Finding, Observation, PluginState, Prior, Settings},
+    protocol::heartbeat::MAX_EARLY,
+};
+use tokio::sync::watch;
+use tracing::{info, warn};
 
-use super::{Common, rest};
+use super::{Common, board::chain, rest};
 use crate::domain::trial::{LiveCounters as _, RequestCounts};
 
 /// How often it is looked.
@@ -14,14 +20,115 @@ const EVERY: Duration = Duration::from_secs(5);
 const ENOUGH: u64 = 5;
 /// So many looks without a burst end an episode: a shop that stays bad does not send all the time.
 const CALM_LOOKS: u32 = 12;
+/// What the detector finds sends at most one heartbeat early in this time.
+const EARLY_EVERY: Duration = Duration::from_mins(1);
+/// What the detector has learnt is kept this often.
+const KEEP_EVERY: Duration = Duration::from_mins(5);
 
 /// Watches until the agent stops.
-pub async fn run(common: Common, urgent: Arc<Notify>, mut stop: watch::Receiver<bool>) {
+pub async fn run(common: Common, mut stop: watch::Receiver<bool>) {
     let mut watching = Watching::new(common.hub.counts());
+    let mut detector = Detector::open(&common);
     while rest(EVERY, &mut stop).await {
-        if watching.look(common.hub.counts()) {
-            urgent.notify_one();
+        let now = common.hub.counts();
+        let found = detector.look(&common, &now);
+        if watching.look(now) || found {
+            common.urgent.notify_one();
         }
+    }
+    detector.keep(&common);
+}
+
+/// The detector over the time between two looks.
+struct Detector {
+    state: PluginState,
+    settings: Settings,
+    last: RequestCounts,
+    looked_at: Duration,
+    kept_at: Duration,
+    /// When it last sent a heartbeat early.
+    early_at: Option<Duration>,
+}
+
+impl Detector {
+    fn open(common: &Common) -> Self {
+        let state = common.kept.detector().unwrap_or_else(|error| {
+            warn!("the detector starts anew: {}", chain(&error));
+            PluginState::default()
+        });
+        let now = common.hub.elapsed();
+        let settings = Settings {
+            heartbeat_interval_s: EVERY.as_secs_f64(),
+            ..Settings::default()
+        };
+        Self {
+            state,
+            settings,
+            last: common.hub.counts(),
+            looked_at: now,
+            kept_at: now,
+            early_at: None,
+        }
+    }
+
+    /// Whether something is found that the control plane should hear of now.
+    fn look(&mut self, common: &Common, now: &RequestCounts) -> bool {
+        let elapsed = common.hub.elapsed();
+        let length = elapsed.saturating_sub(self.looked_at);
+        self.looked_at = elapsed;
+        let observation = observation(&self.last, now, length, common.clock.now().as_second(), elapsed);
+        let findings = detect::advance(&mut self.state, &observation, &Prior::default(), &self.settings);
+        self.last = now.clone();
+        if elapsed.saturating_sub(self.kept_at) >= KEEP_EVERY {
+            self.kept_at = elapsed;
+            self.keep(common);
+        }
+        if findings.opened.is_empty() {
+            return false;
+        }
+        for finding in &findings.opened {
+            info!(kind = %finding.incident_type, confidence = finding.confidence, "the plugin falls ill");
+        }
+        common.board.show(|shown| add(&mut shown.early, findings.opened));
+        let may = self.early_at.is_none_or(|at| elapsed.saturating_sub(at) >= EARLY_EVERY);
+        if may {
+            self.early_at = Some(elapsed);
+        }
+        may
+    }
+
+    fn keep(&self, common: &Common) {
+        if let Err(error) = common.kept.keep_detector(&self.state) {
+            warn!("what the detector has learnt could not be kept: {}", chain(&error));
+        }
+    }
+}
+
+/// The newest word on each illness stays; few wait.
+fn add(early: &mut Vec<Finding>, opened: Vec<Finding>) {
+    early.retain(|old| opened.iter().all(|new| new.incident_type != old.incident_type));
+    early.extend(opened);
+    early.truncate(MAX_EARLY);
+}
+
+/// What was counted between two looks.
+fn observation<'a>(
+    last: &RequestCounts,
+    now: &'a RequestCounts,
+    length: Duration,
+    at: i64,
+    uptime: Duration,
+) -> Observation<'a> {
+    Observation {
+        at,
+        window_s: Some(u32::try_from(length.as_secs()).unwrap_or(u32::MAX).max(1)),
+        requests: Some(now.requests.saturating_sub(last.requests)),
+        errors: Some(now.errors.saturating_sub(last.errors)),
+        webhook_total: Some(now.webhook_total.saturating_sub(last.webhook_total)),
+        webhook_failed: Some(now.webhook_failed.saturating_sub(last.webhook_failed)),
+        version: now.version_seen.as_deref().unwrap_or_default(),
+        uptime_s: Some(uptime.as_secs()),
+        ..Observation::default()
     }
 }
 
@@ -86,6 +193,23 @@ mod tests {
             assert!(!watching.look(counts(1020, 40)));
         }
         assert!(watching.look(counts(1020, 50)), "a new one");
+    }
+
+    #[test]
+    fn the_detector_is_told_what_was_counted_between_two_looks() {
+        let (last, now) = (counts(1000, 20), counts(1010, 27));
+        let seen = observation(
+            &last,
+            &now,
+            Duration::from_millis(5_100),
+            1_700_000_000,
+            Duration::from_mins(1),
+        );
+        assert_eq!(
+            (seen.window_s, seen.requests, seen.errors),
+            (Some(5), Some(10), Some(7))
+        );
+        assert!(seen.counts_errors() && seen.counts_webhooks());
     }
 
     #[test]

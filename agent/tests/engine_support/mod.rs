@@ -294,6 +294,7 @@ impl Host {
             stub_entries: vec![RelPath::new("pay.php").unwrap()],
             preserve: Vec::new(),
             env: BTreeMap::from([("php".to_owned(), "8.2.7".to_owned())]),
+            host_env: BTreeMap::new(),
             agent_version: semver::Version::new(0, 1, 0),
             hooks: Hooks {
                 reload: self.reload.clone(),
