@@ -1,6 +1,7 @@
 //! The only place that sees every floor: wires them together.
 
 mod gateway;
+mod healing;
 
 use std::{net::TcpListener, num::NonZeroU32, path::PathBuf, sync::Arc};
 
@@ -97,6 +98,7 @@ fn start(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle
     let state = state(settings, roles, db, lifecycle)?;
     if roles.contains(&Role::Worker) {
         start_jobs(settings, &state, lifecycle);
+        healing::start(settings, &state, lifecycle)?;
     }
     if roles.contains(&Role::Gateway) {
         gateway::start(settings, bind(settings.gateway.listen)?, &state, lifecycle)?;

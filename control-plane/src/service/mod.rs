@@ -2,12 +2,14 @@
 
 pub mod agent_renewal;
 pub mod command;
+pub mod decide;
 pub mod deliver;
 pub mod enrolment;
 pub mod enrolment_token;
 mod entropy;
 pub mod healing;
 pub mod ingest;
+pub mod learn;
 pub mod once;
 pub mod plugin;
 pub mod release;

@@ -2,6 +2,7 @@
 
 pub mod agents;
 mod commands;
+mod decisions;
 pub mod enrolment_tokens;
 mod incidents;
 mod merchants;
@@ -23,6 +24,10 @@ pub fn router() -> Router<AppState> {
     Router::new()
         .route("/api/ops/agents/{plugin_id}", get(agents::show))
         .route("/api/ops/agents/{plugin_id}/revoke", post(agents::revoke))
+        .route("/api/ops/decisions", get(decisions::list))
+        .route("/api/ops/decisions/{id}", get(decisions::show))
+        .route("/api/ops/model", get(decisions::model))
+        .route("/api/ops/model/{source}/reinstate", post(decisions::reinstate))
         .route("/api/ops/enrolment-tokens", post(enrolment_tokens::create))
         .route("/api/ops/plugin-incidents", get(incidents::list))
         .route("/api/ops/plugin-incidents/{id}", get(incidents::show))

@@ -1,0 +1,116 @@
+//! `/api/ops/decisions`: what was decided, by whom, on what grounds; `/api/ops/model`: what that is worth.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use plugmend_shared::ids::PluginId;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::write::{actor, id_in_path};
+use crate::{
+    http::{
+        ApiError, AppState, QueryParams,
+        auth::{Operator, PayAdmin},
+    },
+    service::learn::{self, LearnError, ModelView},
+    store::{
+        self,
+        decision::{DecisionRow, Filter},
+    },
+};
+
+const PAGE: u16 = 50;
+const LONGEST_PAGE: u16 = 500;
+/// Questions are long: fewer of them go into one page.
+const LONGEST_PAGE_WITH_INPUT: u16 = 100;
+
+/// Which part of the list.
+#[derive(Debug, Deserialize)]
+pub struct Page {
+    incident_id: Option<Uuid>,
+    plugin_id: Option<PluginId>,
+    /// `external`, `built_in` or `heuristics`.
+    source: Option<String>,
+    /// With what was asked, as `plugmend decide replay` takes it.
+    #[serde(default)]
+    with_input: bool,
+    /// The `next` of the page before.
+    after: Option<Uuid>,
+    limit: Option<u16>,
+}
+
+/// One page of decisions, newest first.
+#[derive(Debug, Serialize)]
+pub struct DecisionList {
+    decisions: Vec<DecisionRow>,
+    /// Give it as `after` to have the next page; absent on the last.
+    next: Option<Uuid>,
+}
+
+/// `GET /api/ops/decisions?incident_id&plugin_id&source&with_input&after&limit`.
+pub async fn list(
+    State(state): State<AppState>,
+    _operator: Operator,
+    QueryParams(page): QueryParams<Page>,
+) -> Result<Json<DecisionList>, ApiError> {
+    let longest = if page.with_input {
+        LONGEST_PAGE_WITH_INPUT
+    } else {
+        LONGEST_PAGE
+    };
+    let limit = page.limit.unwrap_or(PAGE).clamp(1, longest);
+    let filter = Filter {
+        incident_id: page.incident_id,
+        plugin_id: page.plugin_id,
+        source: page.source,
+        after: page.after,
+        with_input: page.with_input,
+    };
+    let decisions = store::decision::list(&state.db, &filter, limit).await?;
+    let is_full = decisions.len() == usize::from(limit);
+    let next = decisions.last().filter(|_| is_full).map(|decision| decision.id);
+    Ok(Json(DecisionList { decisions, next }))
+}
+
+/// `GET /api/ops/decisions/{id}`: with everything that it rests on.
+pub async fn show(
+    State(state): State<AppState>,
+    _operator: Operator,
+    Path(id): Path<String>,
+) -> Result<Json<DecisionRow>, ApiError> {
+    let id = id_in_path(&id, "decision")?;
+    let decision = store::decision::view(&state.db, id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("unknown_decision", "There is no such decision"))?;
+    Ok(Json(decision))
+}
+
+/// `GET /api/ops/model`: how the deciders stand and how well their confidences hold.
+pub async fn model(State(state): State<AppState>, _operator: Operator) -> Result<Json<ModelView>, ApiError> {
+    Ok(Json(learn::model(&state.db, state.clock.now()).await?))
+}
+
+/// `POST /api/ops/model/{source}/reinstate`: lets a demoted decider decide again.
+pub async fn reinstate(
+    State(state): State<AppState>,
+    PayAdmin(operator): PayAdmin,
+    Path(source): Path<String>,
+) -> Result<Json<ModelView>, ApiError> {
+    if !matches!(source.as_str(), "built_in" | "external") {
+        return Err(ApiError::not_found("unknown_model", "There is no such model"));
+    }
+    let now = state.clock.now();
+    learn::reinstate(&state.db, &actor(&operator), &source, now).await?;
+    Ok(Json(learn::model(&state.db, now).await?))
+}
+
+impl From<LearnError> for ApiError {
+    fn from(error: LearnError) -> Self {
+        match error {
+            LearnError::NotDemoted(_) => Self::conflict("not_demoted", "The model decides already"),
+            LearnError::Store(error) => error.into(),
+        }
+    }
+}
