@@ -4,6 +4,8 @@
 //! Where the loader comes from: a plugin may ship it (then `.plugmend-current` and `versions/` are there already), or
 //! it is made at adoption for the entry files that the host's configuration names.
 
+mod neighbours;
+
 use std::path::{Path, PathBuf};
 
 use plugmend_shared::bundle::path::RelPath;
@@ -21,8 +23,6 @@ const NEXT: &str = ".plugmend-next";
 const VERSIONS: &str = "versions";
 /// The folder with the loader while it is being made.
 const MAKING: &str = "stub";
-/// The link that takes that folder's place, before it does.
-const BACK: &str = "stub-link";
 const MAX_ENTRY_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The layout, at one place.
@@ -43,7 +43,7 @@ impl Stub<'_> {
         let root = match site.parent.read_link(site.plugin())? {
             None => site.parent.open_dir(site.plugin())?,
             // Between the two steps of an adoption.
-            Some(text) if text == site.link_to(MAKING) => site.work.open_dir(Path::new(MAKING))?,
+            Some(text) if text == self.half() => site.work.open_dir(Path::new(MAKING))?,
             Some(_) => return Err(SwapError::ForeignLink(site.plugin_path())),
         };
         Ok(root.kind(Path::new(POINTER))?.is_some().then_some(root))
@@ -61,27 +61,40 @@ impl Stub<'_> {
         Path::new(VERSIONS).join(name)
     }
 
+    /// Text of the link at the plugin's path between the two steps of an adoption. The same text leads from the plugin's
+    /// path to the folder with the loader, and from that folder's old place to the plugin's path: it works on both sides
+    /// of the second exchange, so that there is no moment at which one of the two paths leads nowhere.
+    fn half(&self) -> PathBuf {
+        let mut name = self.site.work_name.clone();
+        name.push("-stub");
+        name.into()
+    }
+
     /// Makes the folder with loader and pointer, then puts it in the plugin's place with two exchanges. After the
     /// first, the path leads to it by a link; after the second it is a real folder again.
+    ///
+    /// PHP may have met the plugin half way and remembers that path, in OPcache and in each worker's realpath cache: it
+    /// leads here ever after, or what such a worker writes beside its code would be lost.
     fn adopt(&self, zero: &Tree, old: &Dir) -> Result<(), SwapError> {
         let site = self.site;
-        let place = Path::new(MAKING);
+        let (place, half) = (Path::new(MAKING), self.half());
         if site.parent.read_link(site.plugin())?.is_none() {
             site.throw_away(&site.work, place)?;
             let making = self.make(zero, old)?;
+            for (dir, text) in [
+                (&site.parent, site.link_to(MAKING)),
+                (&site.work, Path::new("..").join(&site.name)),
+            ] {
+                dir.remove_file(&half)?;
+                dir.symlink(&text, &half)?;
+            }
             crash_point!("layout.stub.before_adoption");
             making.exchange(&Self::versions_of(&zero.name), &site.parent, site.plugin())?;
             crash_point!("layout.stub.half_adopted");
             making.open_dir(Path::new(VERSIONS))?.sync()?;
             site.parent.sync()?;
         }
-        let back = Path::new(BACK);
-        site.work.remove_file(back)?;
-        site.work.symlink(&Path::new("..").join(&site.name), back)?;
         site.work.exchange(place, &site.parent, site.plugin())?;
-        // PHP may have met the plugin half way and remembers that path, in OPcache and in each worker's realpath cache:
-        // it leads here from now on, or what such a worker writes beside its code is lost.
-        site.work.rename(back, &site.work, place)?;
         crash_point!("layout.stub.after_adoption");
         site.parent.sync()?;
         Ok(site.work.sync()?)
@@ -93,7 +106,7 @@ impl Stub<'_> {
         let versions = making.create_dirs(Path::new(VERSIONS), 0o755)?;
         site.link_home(&versions, &Path::new("../..").join(&site.work_name))?;
         // What lies at the plugin's path after the first exchange.
-        versions.symlink(&site.link_to(MAKING), Path::new(&zero.name))?;
+        versions.symlink(&self.half(), Path::new(&zero.name))?;
         for entry in self.entries {
             let rel = Path::new(entry.as_str());
             let content = durable::read_bounded(old, rel, MAX_ENTRY_BYTES)?;
@@ -106,6 +119,7 @@ impl Stub<'_> {
         for kept in self.preserve {
             link_data(site, &making, kept)?;
         }
+        neighbours::link(old, &making, &zero.name)?;
         durable::write_new(&making, Path::new(POINTER), zero.name.as_bytes(), 0o644)?;
         making.sync_filesystem()?;
         Ok(making)
@@ -199,6 +213,9 @@ impl Layout for Stub<'_> {
         }
         if half_done || (active.tree.is_none() && active.ino == from.ino) {
             self.adopt(from, &active.dir)?;
+        } else {
+            // Nobody can be on the way through it any more.
+            site.parent.remove_file(&self.half())?;
         }
         let root = self.root()?.ok_or_else(|| SwapError::Stranger(site.plugin_path()))?;
         for kept in self.preserve {
@@ -214,7 +231,7 @@ impl Layout for Stub<'_> {
         Ok(())
     }
 
-    fn swap(&self, from: &Tree, to: &Tree) -> Result<(), SwapError> {
+    fn flip(&self, from: &Tree, to: &Tree) -> Result<(), SwapError> {
         let active = self.active()?.ino;
         if active == to.ino {
             return Ok(());
@@ -236,11 +253,17 @@ impl Layout for Stub<'_> {
             durable::write_atomic(&root, Path::new(POINTER), to.name.as_bytes(), 0o644)?;
         }
         crash_point!("layout.stub.after_flip");
-        Ok(root.sync()?)
+        Ok(())
+    }
+
+    fn settle(&self, _from: &Tree, _to: &Tree) -> Result<(), SwapError> {
+        // A way back from a change that never came to the adoption has nothing to make durable.
+        Ok(self.root()?.map_or(Ok(()), |root| root.sync())?)
     }
 
     fn discard(&self, tree_name: &str) -> Result<(), SwapError> {
         if let Some(root) = self.root()? {
+            neighbours::unlink(&root, tree_name)?;
             self.site.throw_away(&root, &Self::versions_of(tree_name))?;
         }
         Ok(self.site.throw_away(&self.site.work, Path::new(tree_name))?)

@@ -77,14 +77,16 @@ fn each_layout_goes_forth_and_back_and_doing_it_twice_does_no_harm() {
             assert_eq!(runs(layout.as_ref()), "old", "{}", layout.kind());
         }
         for _ in 0..2 {
-            layout.swap(&zero, &new).unwrap();
+            layout.flip(&zero, &new).unwrap();
+            layout.settle(&zero, &new).unwrap();
             assert_eq!(runs(layout.as_ref()), "new", "{}", layout.kind());
         }
         assert!(layout.locate(&zero).unwrap().is_some(), "{}", layout.kind());
         assert_eq!(layout.trees().unwrap(), ["r0-1.0.0"], "{}", layout.kind());
         for _ in 0..2 {
             layout.prepare(&new, &zero).unwrap();
-            layout.swap(&new, &zero).unwrap();
+            layout.flip(&new, &zero).unwrap();
+            layout.settle(&new, &zero).unwrap();
             assert_eq!(runs(layout.as_ref()), "old", "{}", layout.kind());
         }
         layout.discard("r1-2.0.0").unwrap();
@@ -103,7 +105,7 @@ fn a_path_that_somebody_else_replaced_is_left_alone() {
         let new = shop.stage("r1-2.0.0", "new");
         layout.prepare(&zero, &new).unwrap();
         let other = tree("r9-9.0.0", 1);
-        let refused = layout.swap(&other, &new);
+        let refused = layout.flip(&other, &new);
         assert!(matches!(refused, Err(SwapError::Stranger(_))), "{}", layout.kind());
         assert_eq!(runs(layout.as_ref()), "old");
     }
@@ -118,7 +120,7 @@ fn a_tree_that_is_gone_is_not_swapped_in() {
         let new = shop.stage("r1-2.0.0", "new");
         layout.prepare(&zero, &new).unwrap();
         layout.discard("r1-2.0.0").unwrap();
-        assert!(layout.swap(&zero, &new).is_err(), "{}", layout.kind());
+        assert!(layout.flip(&zero, &new).is_err(), "{}", layout.kind());
         assert_eq!(runs(layout.as_ref()), "old");
     }
 }
@@ -150,7 +152,7 @@ fn an_adoption_that_stopped_half_way_is_finished() {
     let place = shop.site.work.path().join("stub");
     fs::remove_file(&place).unwrap();
     fs::rename(&shop.plugin, &place).unwrap();
-    std::os::unix::fs::symlink(".plugmend-pay/stub", &shop.plugin).unwrap();
+    std::os::unix::fs::symlink(".plugmend-pay-stub", &shop.plugin).unwrap();
     assert_eq!(runs(stub.as_ref()), "old");
     stub.prepare(&zero, &new).unwrap();
     assert!(!shop.plugin.is_symlink());
