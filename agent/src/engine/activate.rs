@@ -1,7 +1,7 @@
 //! The swap and the way back. The plugin's data is taken into safety first, the tree is hashed once more, then one
 //! system call decides, then the hooks make it seen.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use plugmend_shared::bundle::path::RelPath;
 
@@ -16,8 +16,6 @@ use crate::{
     upstream::repo::Transport,
 };
 
-/// Between the two tries of a hook.
-const HOOK_PAUSE: Duration = Duration::from_secs(1);
 /// Diagnostics of bad releases that are kept.
 const KEPT_DIAGNOSTICS: usize = 5;
 
@@ -27,18 +25,16 @@ impl<T: Transport> Engine<T> {
         let before = self.baseline(change);
         if change.kind == ChangeKind::Config {
             self.write_settings(change)?;
+            self.drop_code()?;
         } else {
             self.check_tree(to)?;
             crash_point!("engine.activate.before_absorb");
             self.secure_data(&change.from, to)?;
             crash_point!("engine.activate.before_swap");
-            let layout = self.layout();
-            layout.prepare(&change.from, to).map_err(|e| swap_failure(&e))?;
-            crash_point!("engine.activate.prepared");
-            layout.swap(&change.from, to).map_err(|e| swap_failure(&e))?;
-            drop(layout);
+            let hooked = self.swap(&change.from, to, true)?;
             crash_point!("engine.activate.swapped");
             self.sweep(&change.from);
+            hooked?;
         }
         self.after_swap()?;
         crash_point!("engine.activate.hooked");
@@ -51,24 +47,22 @@ impl<T: Transport> Engine<T> {
         self.keep_diagnostics(change, to, why);
         if change.kind == ChangeKind::Config {
             self.unwrite_settings(change)?;
+            let dropped = self.drop_code();
+            self.told(dropped);
         } else {
             if let Err(failure) = self.secure_data(to, &change.from) {
                 self.note(failure.words);
             }
             crash_point!("engine.revert.before_swap");
-            let layout = self.layout();
-            let back = layout
-                .prepare(to, &change.from)
-                .and_then(|()| layout.swap(to, &change.from));
-            drop(layout);
-            back.map_err(|e| swap_failure(&e))?;
+            // Every second in a release that does harm costs orders; what merely did not work out is left with care.
+            let hooked = self.swap(to, &change.from, why.retryable)?;
+            self.told(hooked);
             crash_point!("engine.revert.swapped");
             self.sweep(to);
         }
         // The old files are back; a hook that fails now is for a person to look at.
-        if let Err(failure) = self.after_swap() {
-            self.note(failure.words);
-        }
+        let hooked = self.after_swap();
+        self.told(hooked);
         if change.needs_snapshot {
             self.note(
                 "the release changes data irreversibly: the snapshot from before it is there, and restoring it would \
@@ -150,24 +144,11 @@ impl<T: Transport> Engine<T> {
         Ok(())
     }
 
-    /// Makes the change seen. A hook that fails is tried once more: a service that is just being reloaded, say. Failing
-    /// twice it is the host's trouble: no release is held back for it, and the order is not tried again by itself, which
-    /// would swap the plugin to and fro as long as the hook is broken.
-    pub(super) fn after_swap(&self) -> Result<(), Failure> {
-        let mut token = [0_u8; 16];
-        self.random
-            .fill(&mut token)
-            .map_err(|_| Failure::passing("no_randomness", "the system gave no randomness"))?;
-        let run = || self.options.hooks.after_swap(&self.site.work, &hex::encode(token));
-        let hooked = run().or_else(|e| {
-            tracing::warn!(error = chain(&e), "a hook failed; it is tried once more");
-            std::thread::sleep(HOOK_PAUSE);
-            run()
-        });
-        hooked.map_err(|e| {
-            let words = format!("{}. Mend it on the host, then send the order again", chain(&e));
-            Failure::lasting("hook_failed", words)
-        })
+    /// A failure that hinders nothing any more.
+    fn told(&mut self, result: Result<(), Failure>) {
+        if let Err(failure) = result {
+            self.note(failure.words);
+        }
     }
 
     /// What is known of a bad release, before it is left. That it can not be kept hinders nothing.

@@ -23,6 +23,7 @@ mod recover;
 mod run;
 mod settings;
 mod status;
+mod swap;
 mod tidy;
 mod watch;
 

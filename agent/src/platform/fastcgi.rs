@@ -1,5 +1,5 @@
-//! Resets PHP's OPcache by speaking FastCGI to the pool's socket: no HTTP, no root, no restart. Only as much of the
-//! FastCGI Specification 1.0 as one request needs.
+//! Has a PHP pool run a small script of ours by speaking FastCGI to its socket: no HTTP, no root, no restart. Only as
+//! much of the FastCGI Specification 1.0 as one request needs.
 //!
 //! The script lies in the working folder for the time of the call only. Its token travels as a FastCGI parameter,
 //! which no visitor of the site can set, so that nobody else can use it.
@@ -19,8 +19,8 @@ use super::{beneath::Dir, durable, error::FsError};
 const LIMIT: Duration = Duration::from_secs(10);
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 64 * 1024;
-const SCRIPT: &str = "opcache-reset.php";
-const DONE: &str = "plugmend-reset:";
+/// What a script's text has where its token belongs.
+const TOKEN: &str = "@TOKEN@";
 
 /// Where a pool of PHP-FPM listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Pool {
     }
 }
 
-/// Why the cache was not reset.
+/// Why a script was not run.
 #[derive(Debug, Error)]
 pub enum FastCgiError {
     /// The pool did not answer.
@@ -63,29 +63,30 @@ pub enum FastCgiError {
 trait Wire: Read + Write {}
 impl<T: Read + Write> Wire for T {}
 
-/// Resets the OPcache of `pool`. `token` is random; the script is put into `work`.
-///
-/// # Errors
-/// The pool can not be reached, can not read the script, or PHP refused.
-pub fn reset_opcache(pool: &Pool, work: &Dir, token: &str) -> Result<(), FastCgiError> {
-    let script = format!(
-        "<?php\nif (($_SERVER['PLUGMEND_TOKEN'] ?? '') !== '{token}') {{ http_response_code(404); exit; }}\n\
-         clearstatcache(true);\n\
-         echo '{DONE}', (function_exists('opcache_reset') && opcache_reset()) ? 'yes' : 'off';\n"
-    );
-    durable::write_atomic(work, Path::new(SCRIPT), script.as_bytes(), 0o644)?;
-    let asked = ask(pool, &work.path().join(SCRIPT), token);
-    work.remove_file(Path::new(SCRIPT))?;
-    let answer = asked?;
-    // Where OPcache is off there is nothing to reset.
-    if answer.contains(DONE) {
-        Ok(())
-    } else {
-        Err(FastCgiError::Refused(answer.trim().chars().take(300).collect()))
+/// A script for a pool.
+#[derive(Debug, Clone, Copy)]
+pub struct Script {
+    /// Its file's name.
+    pub name: &'static str,
+    /// Its text; `@TOKEN@` stands for the token, which it compares with `PLUGMEND_TOKEN`.
+    pub code: &'static str,
+}
+
+impl Script {
+    /// Has `pool` run it and gives its answer, at most 64 KiB. `token` is random; the script lies in `work` meanwhile.
+    ///
+    /// # Errors
+    /// It can not be put in place, or the pool did not answer.
+    pub fn run(&self, pool: &Pool, work: &Dir, token: &str, params: &[(&str, &str)]) -> Result<String, FastCgiError> {
+        let path = Path::new(self.name);
+        durable::write_atomic(work, path, self.code.replace(TOKEN, token).as_bytes(), 0o644)?;
+        let asked = ask(pool, &work.path().join(path), token, params);
+        work.remove_file(path)?;
+        Ok(asked?)
     }
 }
 
-fn ask(pool: &Pool, script: &Path, token: &str) -> io::Result<String> {
+fn ask(pool: &Pool, script: &Path, token: &str, params: &[(&str, &str)]) -> io::Result<String> {
     let mut wire: Box<dyn Wire> = match pool {
         Pool::Unix(path) => {
             let socket = UnixStream::connect(path)?;
@@ -100,7 +101,7 @@ fn ask(pool: &Pool, script: &Path, token: &str) -> io::Result<String> {
             Box::new(socket)
         }
     };
-    wire.write_all(&request(script, token))?;
+    wire.write_all(&request(script, token, params))?;
     wire.flush()?;
     read_answer(&mut wire)
 }
@@ -113,7 +114,7 @@ const STDIN: u8 = 5;
 const STDOUT: u8 = 6;
 const STDERR: u8 = 7;
 
-fn request(script: &Path, token: &str) -> Vec<u8> {
+fn request(script: &Path, token: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let script = script.to_string_lossy();
     let mut params = Vec::new();
     for (name, value) in [
@@ -127,6 +128,9 @@ fn request(script: &Path, token: &str) -> Vec<u8> {
         ("REMOTE_ADDR", "127.0.0.1"),
         ("PLUGMEND_TOKEN", token),
     ] {
+        pair(&mut params, name, value);
+    }
+    for (name, value) in more {
         pair(&mut params, name, value);
     }
     let mut bytes = record(BEGIN_REQUEST, &[0, 1, 0, 0, 0, 0, 0, 0]); // responder, connection closed after it
@@ -191,6 +195,11 @@ mod tests {
 
     use super::*;
 
+    const SCRIPT: Script = Script {
+        name: "small.php",
+        code: "<?php // @TOKEN@",
+    };
+
     #[test]
     fn a_pool_is_on_this_machine() {
         assert!(Pool::parse("unix:/run/php.sock").is_some());
@@ -217,26 +226,31 @@ mod tests {
 
     #[test]
     fn the_script_is_named_called_and_gone() {
-        let mut records = record(STDOUT, b"Content-type: text/html\r\n\r\nplugmend-reset:yes");
+        let mut records = record(STDOUT, b"Content-type: text/html\r\n\r\ndone");
         records.extend(record(END_REQUEST, &[0; 8]));
         let (top, pool, served) = pool_that_answers(records);
         let work = Dir::open(top.path()).unwrap();
-        reset_opcache(&pool, &work, "t0ken").unwrap();
+        assert!(
+            SCRIPT
+                .run(&pool, &work, "t0ken", &[("MORE", "word")])
+                .unwrap()
+                .ends_with("done")
+        );
         let asked = String::from_utf8_lossy(&served.join().unwrap()).into_owned();
-        assert!(asked.contains("opcache-reset.php") && asked.contains("PLUGMEND_TOKENt0ken"));
-        assert!(!top.path().join(SCRIPT).exists());
+        assert!(asked.contains("small.php") && asked.contains("PLUGMEND_TOKENt0ken") && asked.contains("MOREword"));
+        assert!(!top.path().join("small.php").exists());
     }
 
     #[test]
-    fn a_refusal_and_a_broken_answer_are_errors() {
+    fn a_complaint_is_part_of_the_answer_and_a_broken_one_is_an_error() {
         let mut records = record(STDERR, b"Primary script unknown");
         records.extend(record(END_REQUEST, &[0; 8]));
         let (top, pool, _served) = pool_that_answers(records);
-        let refused = reset_opcache(&pool, &Dir::open(top.path()).unwrap(), "t");
-        assert!(matches!(refused, Err(FastCgiError::Refused(words)) if words.contains("Primary script")));
+        let work = Dir::open(top.path()).unwrap();
+        assert!(SCRIPT.run(&pool, &work, "t", &[]).unwrap().contains("Primary script"));
         let (top, pool, _served) = pool_that_answers(vec![1, STDOUT, 0, 1]);
         assert!(matches!(
-            reset_opcache(&pool, &Dir::open(top.path()).unwrap(), "t"),
+            SCRIPT.run(&pool, &Dir::open(top.path()).unwrap(), "t", &[]),
             Err(FastCgiError::Io(_))
         ));
     }

@@ -1,13 +1,14 @@
 //! The host's own commands around a change. They come from the host's configuration only, never from afar.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use thiserror::Error;
 
 use super::{
     beneath::Dir,
     exec::{self, ExecError, Program},
-    fastcgi::{self, FastCgiError, Pool},
+    fastcgi::{FastCgiError, Pool},
+    opcache::{self, Held},
 };
 
 /// The longest a reload or a cache clearing may take.
@@ -54,14 +55,30 @@ pub enum HookError {
 }
 
 impl Hooks {
-    /// After a swap or a change of settings: compiled code, then caches, then processes.
+    /// Right before the files at `plugin` are changed under PHP's feet: requests under way shall end with the code that
+    /// they began with. `None` where no pool is named.
+    ///
+    /// # Errors
+    /// The pool is not there.
+    pub fn hold_code(&self, work: &Dir, token: &str, plugin: &Path) -> Result<Option<Held>, HookError> {
+        let pool = self.opcache.as_ref();
+        Ok(pool.map(|pool| opcache::hold(pool, work, token, plugin)).transpose()?)
+    }
+
+    /// Right after files were changed: compiled code is dropped.
+    ///
+    /// # Errors
+    /// The pool is not there.
+    pub fn drop_code(&self, work: &Dir, token: &str) -> Result<(), HookError> {
+        let pool = self.opcache.as_ref();
+        Ok(pool.map_or(Ok(()), |pool| opcache::reset(pool, work, token))?)
+    }
+
+    /// After a swap or a change of settings, once compiled code is dropped: caches, then processes.
     ///
     /// # Errors
     /// The first hook that failed.
-    pub fn after_swap(&self, work: &Dir, token: &str) -> Result<(), HookError> {
-        if let Some(pool) = &self.opcache {
-            fastcgi::reset_opcache(pool, work, token)?;
-        }
+    pub fn after_swap(&self) -> Result<(), HookError> {
         one("cache_clear", self.cache_clear.as_deref(), LIMIT)?;
         one("reload", self.reload.as_deref(), LIMIT)
     }

@@ -10,6 +10,7 @@ pub mod hooks;
 pub mod layout;
 pub mod lock;
 pub mod memory;
+pub mod opcache;
 pub mod preserve;
 pub mod probe;
 pub mod tree;

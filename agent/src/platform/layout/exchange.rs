@@ -74,7 +74,7 @@ impl Layout for Exchange<'_> {
         Ok(())
     }
 
-    fn swap(&self, from: &Tree, to: &Tree) -> Result<(), SwapError> {
+    fn flip(&self, from: &Tree, to: &Tree) -> Result<(), SwapError> {
         let site = self.0;
         let active = self.active()?.ino;
         if active == from.ino {
@@ -82,11 +82,15 @@ impl Layout for Exchange<'_> {
             crash_point!("layout.exchange.before_exchange");
             site.work.exchange(Path::new(&staged), &site.parent, site.plugin())?;
             crash_point!("layout.exchange.after_exchange");
-            site.parent.sync()?;
-            site.work.sync()?;
         } else if active != to.ino {
             return Err(SwapError::Stranger(site.plugin_path()));
         }
+        Ok(())
+    }
+
+    fn settle(&self, from: &Tree, _to: &Tree) -> Result<(), SwapError> {
+        self.0.parent.sync()?;
+        self.0.work.sync()?;
         self.settle_name(from)
     }
 

@@ -80,11 +80,24 @@ pub trait Layout: Send {
     /// The filesystem refused.
     fn prepare(&self, from: &Tree, to: &Tree) -> Result<(), SwapError>;
 
-    /// Makes `to` the one that runs. Does nothing when it already is.
+    /// Makes `to` the one that runs: the one call that decides. Does nothing when it already is.
     ///
     /// # Errors
     /// What runs is neither, the tree is gone, or the filesystem refused; then `from` still runs.
-    fn swap(&self, from: &Tree, to: &Tree) -> Result<(), SwapError>;
+    fn flip(&self, from: &Tree, to: &Tree) -> Result<(), SwapError>;
+
+    /// After the flip: makes it durable and leaves everything under its own name. `to` runs already, whatever becomes of
+    /// this.
+    ///
+    /// # Errors
+    /// The filesystem refused.
+    fn settle(&self, from: &Tree, to: &Tree) -> Result<(), SwapError>;
+
+    /// Whether a flip puts other files under paths that running code has already looked up, so that a request under way
+    /// could load one half of itself from each version.
+    fn changes_in_place(&self) -> bool {
+        self.kind() == LayoutKind::Exchange
+    }
 
     /// Takes a tree that does not run out of the way, to be deleted in its own time. That it is gone is no error.
     ///

@@ -76,7 +76,7 @@ impl Layout for Symlink<'_> {
         Ok(())
     }
 
-    fn swap(&self, from: &Tree, to: &Tree) -> Result<(), SwapError> {
+    fn flip(&self, from: &Tree, to: &Tree) -> Result<(), SwapError> {
         let site = self.0;
         let active = self.active()?.ino;
         if active == to.ino {
@@ -103,6 +103,10 @@ impl Layout for Symlink<'_> {
             site.work.rename(next, &site.parent, site.plugin())?;
         }
         crash_point!("layout.symlink.after_rename");
+        Ok(())
+    }
+
+    fn settle(&self, _from: &Tree, _to: &Tree) -> Result<(), SwapError> {
         Ok(self.sync()?)
     }
 

@@ -1,0 +1,79 @@
+//! One swap as the host's running code sees it: what requests under way hold is kept for them, the one call that
+//! decides, and then nobody keeps anything of before.
+
+use std::time::Duration;
+
+use super::{Engine, chain, swap_failure};
+use crate::{
+    domain::{change::Failure, installed::Tree},
+    platform::{hooks::HookError, opcache::Held},
+    upstream::repo::Transport,
+};
+
+/// Between the two tries of a hook.
+const HOOK_PAUSE: Duration = Duration::from_secs(1);
+
+impl<T: Transport> Engine<T> {
+    /// Puts `to` in the place of `from`. `patient`: waits a second so that requests under way end whole; a release that
+    /// does harm is left at once. Gives whether PHP then forgot what it had compiled: that is a hook's failure, and none
+    /// of the swap.
+    pub(super) fn swap(&mut self, from: &Tree, to: &Tree, patient: bool) -> Result<Result<(), Failure>, Failure> {
+        let layout = self.layout();
+        layout.prepare(from, to).map_err(|e| swap_failure(&e))?;
+        crash_point!("engine.swap.prepared");
+        let waits =
+            patient && layout.changes_in_place() && layout.active().map_err(|e| swap_failure(&e))?.ino != to.ino;
+        let held = if waits { self.hold_code()? } else { None };
+        layout.flip(from, to).map_err(|e| swap_failure(&e))?;
+        // Before anything else, however small: what is held is held for a moment only.
+        let dropped = self.drop_code();
+        crash_point!("engine.swap.flipped");
+        let settled = layout.settle(from, to).map_err(|e| swap_failure(&e));
+        drop(layout);
+        if let Some(Held::Not(why)) = held {
+            self.note(format!(
+                "requests under way at the swap may have met both versions ({why}): with the stub layout none can"
+            ));
+        }
+        settled.map(|()| dropped)
+    }
+
+    fn hold_code(&self) -> Result<Option<Held>, Failure> {
+        let plugin = self.site.plugin_path();
+        let token = self.token()?;
+        twice(|| self.options.hooks.hold_code(&self.site.work, &token, &plugin))
+    }
+
+    /// Has PHP forget what it compiled.
+    pub(super) fn drop_code(&self) -> Result<(), Failure> {
+        let token = self.token()?;
+        twice(|| self.options.hooks.drop_code(&self.site.work, &token))
+    }
+
+    /// What the host does after a swap or a change of settings, compiled code aside.
+    pub(super) fn after_swap(&self) -> Result<(), Failure> {
+        twice(|| self.options.hooks.after_swap())
+    }
+
+    fn token(&self) -> Result<String, Failure> {
+        let mut token = [0_u8; 16];
+        let filled = self.random.fill(&mut token);
+        filled.map_err(|_| Failure::passing("no_randomness", "the system gave no randomness"))?;
+        Ok(hex::encode(token))
+    }
+}
+
+/// A hook that fails is tried once more: a service that is just being reloaded, say. Failing twice it is the host's
+/// trouble: no release is held back for it, and the order is not tried again by itself, which would swap the plugin to
+/// and fro as long as the hook is broken.
+fn twice<R>(hook: impl Fn() -> Result<R, HookError>) -> Result<R, Failure> {
+    let done = hook().or_else(|e| {
+        tracing::warn!(error = chain(&e), "a hook failed; it is tried once more");
+        std::thread::sleep(HOOK_PAUSE);
+        hook()
+    });
+    done.map_err(|e| {
+        let words = format!("{}. Mend it on the host, then send the order again", chain(&e));
+        Failure::lasting("hook_failed", words)
+    })
+}
