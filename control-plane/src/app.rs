@@ -2,6 +2,7 @@
 
 mod gateway;
 mod healing;
+mod staging;
 
 use std::{net::TcpListener, num::NonZeroU32, path::PathBuf, sync::Arc};
 
@@ -39,6 +40,7 @@ use crate::{
 const MAX_POLLS: usize = 50_000;
 
 pub use gateway::init_ca;
+pub use staging::{serve_runner, staging_client};
 
 /// What agents are enrolled with: SHA-256 of the CA that they check the gateway against.
 ///
@@ -59,7 +61,11 @@ pub fn serve(settings: &Settings, roles: &[Role], migrate: bool) -> anyhow::Resu
             db.migrate().await?;
         }
         let mut lifecycle = Lifecycle::new();
-        start(settings, roles, &db, &mut lifecycle)?;
+        let mut settings = settings.clone();
+        if roles.contains(&Role::Worker) && roles.contains(&Role::Api) {
+            staging::start_along(&mut settings, &mut lifecycle)?;
+        }
+        start(&settings, roles, &db, &mut lifecycle)?;
         let ended = lifecycle.run().await;
         db.close().await;
         ended
@@ -106,7 +112,11 @@ fn start(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle
     if roles.contains(&Role::Api) {
         let listener = bind(settings.api.listen)?;
         tracing::info!(address = %listener.local_addr()?, "the API listens");
-        let router = limited(http::api_router(state), Arc::new(address_rates(settings)));
+        let router = match &settings.staging.token {
+            Some(token) => http::api_router_with_repository(state, token),
+            None => http::api_router(state),
+        };
+        let router = limited(router, Arc::new(address_rates(settings)));
         lifecycle.spawn("api", http::serve_plain(listener, router, lifecycle.stop()));
     }
     Ok(())

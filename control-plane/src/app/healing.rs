@@ -22,7 +22,7 @@ pub(super) fn start(settings: &Settings, state: &AppState, lifecycle: &mut Lifec
         clock: Arc::clone(&state.clock),
         entropy: state.entropy.clone(),
         decider: Arc::new(desk),
-        staging: None,
+        staging: super::staging::staging_client(&settings.staging)?,
     };
     let reconcilers: [Arc<dyn Reconciler>; 3] = [
         Arc::new(Incidents::new(healing.clone())),

@@ -12,6 +12,7 @@ use crate::{
     app,
     config::{self, ConfigError, Role},
     lifecycle,
+    staging::runner::guard::Exposed,
 };
 
 /// Ended well.
@@ -59,7 +60,19 @@ enum Verb {
 
 /// Parses the command line, reads the configuration, runs the verb, and says how it ended.
 pub fn run() -> ExitCode {
+    // It starts itself as the helper that confines a release's own tests.
+    let words = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned());
+    if let Some(done) = plugmend_sandbox::helper(words) {
+        return done;
+    }
     let cli = Cli::parse();
+    if let Verb::Serve { roles, .. } = &cli.verb
+        && roles.contains(&Role::StagingRunner)
+    {
+        return staging_runner(&cli, roles);
+    }
     let settings = match config::load(cli.config.as_deref(), cli.dev) {
         Ok(settings) => settings,
         Err(error) => return refuse(&error),
@@ -67,13 +80,40 @@ pub fn run() -> ExitCode {
     if let Err(error) = lifecycle::init_logging(&settings.log) {
         return refuse(&error);
     }
-    let ended = match cli.verb {
+    say_how_it_ended(match cli.verb {
         Verb::Serve { roles, migrate } => app::serve(&settings, &roles, migrate),
         Verb::Migrate => app::migrate(&settings),
         Verb::Ca(verb) => ca::run(&settings, &verb),
         Verb::RepoKeys => repo_keys::print(&settings),
         Verb::DevToken(arguments) => dev_token::print(&settings, &arguments),
+    })
+}
+
+/// A process of its own: it is not even told where the database is.
+fn staging_runner(cli: &Cli, roles: &[Role]) -> ExitCode {
+    if roles != [Role::StagingRunner] {
+        return refuse(&ConfigError::Invalid {
+            name: "--roles",
+            why: "the staging runner is a process of its own, under a user of its own: name no other role".to_owned(),
+        });
+    }
+    let settings = match config::load_runner(cli.config.as_deref(), cli.dev) {
+        Ok(settings) => settings,
+        Err(error) => return refuse(&error),
     };
+    if let Err(error) = lifecycle::init_logging(&settings.log) {
+        return refuse(&error);
+    }
+    let ended = app::serve_runner(&settings);
+    if let Err(error) = &ended
+        && let Some(exposed) = error.downcast_ref::<Exposed>()
+    {
+        return refuse(exposed);
+    }
+    say_how_it_ended(ended)
+}
+
+fn say_how_it_ended(ended: anyhow::Result<()>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::from(EXIT_OK),
         Err(error) => {

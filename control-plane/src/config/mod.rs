@@ -6,6 +6,7 @@ mod gateway;
 mod raw;
 mod settings;
 mod sira;
+mod staging;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub use settings::{
     ApiSettings, AuthSettings, DatabaseSettings, IngestSettings, LogSettings, RepositorySettings, Role, Settings,
 };
 pub use sira::SiraSettings;
+pub use staging::{RootSettings, RunnerSettings, StagingSettings};
 
 /// What is wrong with the configuration, and what to do about it.
 #[derive(Debug, Error)]
@@ -58,15 +60,27 @@ pub enum ConfigError {
     },
 }
 
+/// The same for a process that is a staging runner and nothing else.
+///
+/// # Errors
+/// The first thing found wrong.
+pub fn load_runner(file: Option<&Path>, dev: bool) -> Result<RunnerSettings, ConfigError> {
+    staging::check_runner(merged(file)?, dev)
+}
+
 /// Reads the layers and checks them. With `dev`, missing secrets are made below the state directory.
 ///
 /// # Errors
 /// The first thing found wrong.
 pub fn load(file: Option<&Path>, dev: bool) -> Result<Settings, ConfigError> {
+    settings::check(merged(file)?, dev)
+}
+
+fn merged(file: Option<&Path>) -> Result<raw::Raw, ConfigError> {
     let mut merged = match file {
         Some(path) => raw::read_file(path)?,
         None => raw::Raw::default(),
     };
     merged.overlay_environment(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
-    settings::check(merged, dev)
+    Ok(merged)
 }

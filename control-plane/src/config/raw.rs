@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{ConfigError, sira::RawSira};
+use super::{ConfigError, sira::RawSira, staging::RawStaging};
 
 /// The configuration file; each field can be overridden by the environment variable in its comment.
 #[derive(Debug, Default, Deserialize)]
@@ -42,6 +42,8 @@ pub struct Raw {
     pub ingest: RawIngest,
     /// Webhooks.
     pub webhooks: RawWebhooks,
+    /// The staging runner.
+    pub staging: RawStaging,
 }
 
 /// `[webhooks]`
@@ -170,6 +172,7 @@ impl Raw {
         replace(&mut self.gateway.pki_dir, path("PLUGMEND_PKI_DIR"));
         self.gateway.overlay_identity(&lookup)?;
         self.sira.overlay_environment(&lookup);
+        self.staging.overlay(&lookup)?;
         replace(&mut self.repository.dir, path("PLUGMEND_REPOSITORY_DIR"));
         replace(&mut self.repository.url, lookup("PLUGMEND_REPO_URL"));
         replace(&mut self.repository.keys_dir, path("PLUGMEND_REPOSITORY_KEYS_DIR"));

@@ -15,6 +15,7 @@ use super::{
     gateway::{self, GatewaySettings},
     raw::{Raw, RawApi, RawIngest, RawRepository},
     sira::SiraSettings,
+    staging::{self, StagingSettings},
 };
 use crate::domain::network::{Network, NotANetwork};
 
@@ -27,6 +28,8 @@ pub enum Role {
     Api,
     /// Runs the reconcilers.
     Worker,
+    /// Tries releases out (9000): a process of its own, under its own user.
+    StagingRunner,
 }
 
 /// Everything, checked.
@@ -54,6 +57,8 @@ pub struct Settings {
     pub ingest: IngestSettings,
     /// Webhooks.
     pub webhooks: WebhookSettings,
+    /// The staging runner, as it is called.
+    pub staging: StagingSettings,
     /// Seconds between heartbeats, told to agents.
     pub heartbeat_interval_s: u32,
     /// How many days telemetry is kept.
@@ -190,6 +195,7 @@ pub fn check(raw: Raw, dev: bool) -> Result<Settings, ConfigError> {
             networks: networks("PLUGMEND_WEBHOOK_NETWORKS", raw.webhooks.networks)?,
             ca_file: raw.webhooks.ca_file,
         },
+        staging: staging::check(raw.staging)?,
         heartbeat_interval_s,
         telemetry_days,
         state_dir,

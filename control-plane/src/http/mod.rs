@@ -13,26 +13,42 @@ pub mod problem;
 mod query;
 mod reports;
 mod server;
+mod staging_api;
 mod state;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware};
+use axum::{Router, middleware, routing::get};
+use secrecy::SecretString;
 
 use agent_api::gateway::Gateway;
 pub use body::JsonBody;
 pub use problem::ApiError;
 pub use query::QueryParams;
 pub use server::serve_plain;
+pub use staging_api::staging_router;
 pub use state::AppState;
 
 /// What listens on 8112: the reference endpoints for agentless plugins, the ops API, and health.
 pub fn api_router(state: AppState) -> Router {
-    let routes = Router::new()
+    layers::around(api_routes().with_state(state))
+}
+
+/// The same, and the release repository for whoever says the staging runner's token.
+pub fn api_router_with_repository(state: AppState, token: &SecretString) -> Router {
+    let repository = Router::new()
+        .route("/repo/metadata/{file}", get(agent_api::repository::metadata_for_runner))
+        .route("/repo/targets/{*path}", get(agent_api::repository::target_for_runner))
+        .with_state(state.clone());
+    let repository = staging_api::behind_token(repository, token);
+    layers::around(api_routes().with_state(state).merge(repository))
+}
+
+fn api_routes() -> Router<AppState> {
+    Router::new()
         .merge(health::router())
         .merge(plugin_api::router())
-        .merge(ops_api::router());
-    layers::around(routes.with_state(state))
+        .merge(ops_api::router())
 }
 
 /// What listens on 8443, behind mutual TLS: everything but enrolment is for agents in good standing.

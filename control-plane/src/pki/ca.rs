@@ -21,7 +21,7 @@ use super::{dates, secret_file, serial};
 /// The CA's certificate below the PKI directory.
 const CERTIFICATE_FILE: &str = "ca.pem";
 /// Its key, unless that comes from elsewhere.
-const KEY_FILE: &str = "ca-key.pem";
+pub const KEY_FILE: &str = "ca-key.pem";
 /// How long the CA's own certificate is good for.
 const CA_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 365 * 10);
 /// How far before the present a certificate begins: replicas' and hosts' clocks may be a day apart.

@@ -7,8 +7,9 @@
 mod answer;
 mod client;
 mod error;
+pub mod runner;
 mod types;
 
 pub use client::StagingClient;
 pub use error::StagingError;
-pub use types::{StagingRequest, StagingResult};
+pub use types::{RunBody, StagingRequest, StagingResult};

@@ -53,7 +53,8 @@ impl Finished {
     /// How it ended and what it said last, in one line for people.
     pub fn words(&self) -> String {
         let end = match (self.code, self.signal) {
-            (Some(code), _) => format!("exit code {code}"),
+            // A shell says so of what it started (POSIX).
+            (Some(code), _) => format!("exit code {code}{}", meaning(code.saturating_sub(128))),
             (None, Some(signal)) => format!("signal {signal}{}", meaning(signal)),
             (None, None) => "no exit code".to_owned(),
         };

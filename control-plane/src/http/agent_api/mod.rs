@@ -9,7 +9,7 @@ pub mod listener;
 pub mod peer;
 mod places;
 pub mod rates;
-mod repository;
+pub(super) mod repository;
 
 use axum::{
     Router,

@@ -20,9 +20,18 @@ const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// A metadata file.
-pub async fn metadata(
+pub(super) async fn metadata(
     State(state): State<AppState>,
     _agent: Agent,
+    path: Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    metadata_for_runner(State(state), path, headers).await
+}
+
+/// The same for a staging runner, who has no certificate and was let in by its token.
+pub async fn metadata_for_runner(
+    State(state): State<AppState>,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -45,9 +54,18 @@ pub async fn metadata(
 }
 
 /// A target file, by its path with hash.
-pub async fn target(
+pub(super) async fn target(
     State(state): State<AppState>,
     _agent: Agent,
+    path: Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    target_for_runner(State(state), path, headers).await
+}
+
+/// The same for a staging runner.
+pub async fn target_for_runner(
+    State(state): State<AppState>,
     Path(path): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
