@@ -7,6 +7,7 @@
 mod attempts;
 mod commands;
 mod deliveries;
+mod fleet;
 mod hints;
 mod housekeeping;
 mod incidents;
@@ -18,6 +19,7 @@ mod silence;
 pub use attempts::Attempts;
 pub use commands::OverdueCommands;
 pub use deliveries::{Deliveries, TidyWebhooks};
+pub use fleet::FleetFindings;
 pub use hints::follow_hints;
 pub use housekeeping::{ForgetAnswers, ForgetIdentities, TelemetryPartitions};
 pub use incidents::Incidents;

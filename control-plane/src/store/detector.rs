@@ -14,7 +14,8 @@ use super::{Db, SqlTimestamp, StoreError, ToSqlx as _, Tx};
 /// When the database fails.
 pub async fn load(tx: &mut Tx, plugin_ids: &[Uuid]) -> Result<HashMap<PluginId, Remembered>, StoreError> {
     let rows = sqlx::query!(
-        "SELECT plugin_id, state, ill FROM plugin_detectors WHERE plugin_id = ANY ($1)",
+        r#"SELECT plugin_id, state, ill, early_until AS "early_until: SqlTimestamp"
+           FROM plugin_detectors WHERE plugin_id = ANY ($1)"#,
         plugin_ids
     )
     .fetch_all(&mut **tx)
@@ -23,6 +24,7 @@ pub async fn load(tx: &mut Tx, plugin_ids: &[Uuid]) -> Result<HashMap<PluginId, 
         let one = Remembered {
             state: row.state,
             ill: row.ill,
+            early_until: row.early_until.map(SqlTimestamp::to_jiff),
         };
         (row.plugin_id.into(), one)
     });
@@ -36,6 +38,8 @@ pub struct Remembered {
     pub state: Vec<u8>,
     /// The incident types that they hold for ill.
     pub ill: Vec<String>,
+    /// Until when the agent's early word counts.
+    pub early_until: Option<Timestamp>,
 }
 
 /// What is to be remembered of many plugins, column by column.
@@ -44,14 +48,18 @@ pub struct States {
     ids: Vec<Uuid>,
     bytes: Vec<Vec<u8>>,
     ill: Vec<String>,
+    words: Vec<Option<f64>>,
+    early: Vec<Option<SqlTimestamp>>,
 }
 
 impl States {
-    /// Adds one.
-    pub fn push(&mut self, id: PluginId, remembered: &Remembered) {
+    /// Adds one, with its word about the release that it changed to (in nats; positive speaks against it).
+    pub fn push(&mut self, id: PluginId, remembered: &Remembered, word: Option<f64>) {
         self.ids.push(id.0);
         self.bytes.push(remembered.state.clone());
         self.ill.push(remembered.ill.join(","));
+        self.early.push(remembered.early_until.map(jiff_sqlx::ToSqlx::to_sqlx));
+        self.words.push(word.filter(|word| word.is_finite()));
     }
 }
 
@@ -64,14 +72,18 @@ pub async fn save(tx: &mut Tx, states: &States, now: Timestamp) -> Result<(), St
         return Ok(());
     }
     sqlx::query!(
-        "INSERT INTO plugin_detectors (plugin_id, state, ill, suspect_since, updated_at)
-         SELECT id, state, array_remove(string_to_array(ill, ','), ''), NULL, $4
-         FROM unnest($1::uuid[], $2::bytea[], $3::text[]) AS t (id, state, ill)
+        "INSERT INTO plugin_detectors (plugin_id, state, ill, word, early_until, suspect_since, updated_at)
+         SELECT id, state, array_remove(string_to_array(ill, ','), ''), word, early, NULL, $6
+         FROM unnest($1::uuid[], $2::bytea[], $3::text[], $4::float8[], $5::timestamptz[])
+           AS t (id, state, ill, word, early)
          ON CONFLICT (plugin_id) DO UPDATE
-         SET state = excluded.state, ill = excluded.ill, suspect_since = NULL, updated_at = excluded.updated_at",
+         SET state = excluded.state, ill = excluded.ill, word = excluded.word,
+             early_until = excluded.early_until, suspect_since = NULL, updated_at = excluded.updated_at",
         &states.ids,
         &states.bytes,
         &states.ill,
+        &states.words as _,
+        &states.early as _,
         now.to_sqlx() as _,
     )
     .execute(&mut **tx)
@@ -148,6 +160,7 @@ pub async fn lock_silent(
         remembered: Remembered {
             state: row.state.unwrap_or_default(),
             ill: row.ill.unwrap_or_default(),
+            early_until: None,
         },
         is_suspect: row.is_suspect,
     });

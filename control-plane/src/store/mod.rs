@@ -12,6 +12,7 @@ pub mod enrolment_token;
 mod error;
 pub mod facts;
 pub mod feedback;
+pub mod fleet;
 pub mod healing_feed;
 pub mod heartbeat;
 pub mod idempotency;

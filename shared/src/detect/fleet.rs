@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{num, observation::Observation, settings::FleetNow};
 
-/// A release is blamed from so many nats on, and only when so many plugins speak against it.
-const BLAME: f64 = 8.0;
-const FEWEST: u32 = 3;
+/// A release is blamed from so many nats on.
+pub const BLAME: f64 = 8.0;
+/// And only when so many plugins speak against it.
+pub const FEWEST: u32 = 3;
 /// A plugin speaks against a release from so many nats on.
-const AGAINST: f64 = 1.5;
+pub const AGAINST: f64 = 1.5;
 /// The most releases that are watched at once; the one that was not heard of for the longest is forgotten.
 const MOST_WATCHED: usize = 512;
 /// What the fleet does now is what it did in about the last half hour.

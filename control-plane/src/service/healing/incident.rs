@@ -83,18 +83,15 @@ impl Healing {
             escalate(tx, held, "taken_back", "the cure was taken back", now).await?;
             return Ok(Next::Done);
         }
-        match store::attempt::way_back_of(tx, id).await?.as_deref() {
-            Some("failed" | "timeout") if status != Status::Escalated => {
-                escalate(tx, held, "way_back_failed", "the cure could not be taken back", now).await?;
-                return Ok(Next::Done);
-            }
-            // Nothing is begun before it is over.
-            Some("pending" | "sent" | "acknowledged" | "executing") => {
-                store::incident::look_again(tx, id, now + WAITING).await?;
-                return Ok(Next::Done);
-            }
-            _ => {}
+        let way_back = store::attempt::way_back_of(tx, id).await?;
+        if matches!(way_back.as_deref(), Some("failed" | "timeout")) && status != Status::Escalated {
+            escalate(tx, held, "way_back_failed", "the cure could not be taken back", now).await?;
+            return Ok(Next::Done);
         }
+        let goes_back = matches!(
+            way_back.as_deref(),
+            Some("pending" | "sent" | "acknowledged" | "executing")
+        );
         if !held.still_ill && !is_minded {
             let resolution = if status == Status::Mitigated {
                 "cured"
@@ -130,6 +127,8 @@ impl Healing {
                         .await?;
                     return Ok(Next::Done);
                 }
+                // Nothing is begun before the way back is over.
+                Some((_, reason)) if MAY_TRY_AGAIN.contains(&reason) && goes_back => WAITING,
                 Some((_, reason)) if MAY_TRY_AGAIN.contains(&reason) => {
                     return self.decide_if_enabled(tx, id, now).await;
                 }

@@ -10,6 +10,7 @@ mod attempt;
 mod cure;
 mod dispatch;
 mod end;
+mod fleet;
 mod follow;
 mod incident;
 mod open;
@@ -32,6 +33,7 @@ use crate::{
 };
 
 pub use approve::{Approved, approve};
+pub use fleet::blame_releases;
 pub use open::{Observed, observe};
 pub use people::{ManualAction, ManualDone, ManualError, Person, manual_action};
 pub use ports::{Decide, Decided};

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Arrival, IngestError, Proof,
-    detect::{News, detect},
+    detect::{Fleet, News, detect},
 };
 use crate::{
     domain::heartbeat::LastHeard,
@@ -26,6 +26,7 @@ use crate::{
 pub(super) async fn commit(
     db: &Db,
     arrivals: &[Arrival],
+    fleet: &Fleet,
     now: Timestamp,
 ) -> Result<Vec<Result<Vec<Command>, IngestError>>, StoreError> {
     let mut ids: Vec<Uuid> = arrivals.iter().map(|arrival| arrival.heartbeat.plugin_id.0).collect();
@@ -43,7 +44,7 @@ pub(super) async fn commit(
     for (id, capabilities) in &plan.declared {
         heartbeat::update_capabilities(&mut tx, *id, capabilities).await?;
     }
-    detect(&mut tx, &news(&plan, &known), now).await?;
+    detect(&mut tx, &news(&plan, &known), fleet, now).await?;
     // A heartbeat is no tight circle: whatever was sent before without an echo goes along again.
     let mut commands = take_due(&mut tx, &plan.recipients, now, SignedDuration::ZERO).await?;
     tx.commit().await?;

@@ -1,12 +1,17 @@
 //! The detectors, one heartbeat further, in the transaction that takes it: any replica can take any heartbeat.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Mutex, PoisonError},
+};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use plugmend_shared::{
     bundle::{fit::Misfit, manifest::Compatibility},
     detect::{
-        Detector, Evidence, Finding, IncidentType, Observation, PluginState, Prior, Settings, Telemetry, advance,
+        Detector, Evidence, Finding, FleetNow, IncidentType, Observation, PluginState, Prior, Settings, Telemetry,
+        advance,
+        fleet::{Deviation, FleetState},
         severity,
     },
     ids::{MerchantId, PluginId},
@@ -23,6 +28,32 @@ use crate::{
         release,
     },
 };
+
+/// What our own detectors say when it is over, or the agent's when it has begun.
+const MODELLED: [IncidentType; 3] = [
+    IncidentType::WebhookFailRate,
+    IncidentType::ErrorSpike,
+    IncidentType::TelemetryAnomaly,
+];
+/// How long an agent's early word counts; by then our own detectors agree, or it is over.
+const EARLY_LASTS: SignedDuration = SignedDuration::from_mins(15);
+
+/// What this process hears of the fleet as a whole: a large sample, by which one plugin's trouble is told from everybody's
+/// (a payment service that is down, say). It corrects, and decides nothing; a new process starts without.
+#[derive(Debug, Default)]
+pub(super) struct Fleet(Mutex<FleetState>);
+
+impl Fleet {
+    fn now(&self) -> FleetNow {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).now()
+    }
+
+    fn take(&self, seen: &Observation<'_>, deviation: &Deviation) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whom it would blame is found from what all replicas have stored.
+        let _blamed_by_this_sample = state.advance(seen, deviation);
+    }
+}
 
 /// What a plugin said in a batch that was not known yet.
 pub(super) struct News<'a> {
@@ -44,7 +75,7 @@ pub(super) struct News<'a> {
 ///
 /// # Errors
 /// When the database fails.
-pub(super) async fn detect(tx: &mut Tx, news: &[News<'_>], now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn detect(tx: &mut Tx, news: &[News<'_>], fleet: &Fleet, now: Timestamp) -> Result<(), StoreError> {
     if news.is_empty() {
         return Ok(());
     }
@@ -59,8 +90,8 @@ pub(super) async fn detect(tx: &mut Tx, news: &[News<'_>], now: Timestamp) -> Re
             .product
             .clone()
             .and_then(|product| limits.get(&(product, last.to_owned())));
-        let (next, seen) = examine(one, &known, limit);
-        states.push(one.plugin_id, &next);
+        let (next, word, seen) = examine(one, &known, (limit, fleet), now);
+        states.push(one.plugin_id, &next, word);
         if last != one.version_before && one.version_before != "unknown" {
             detector::version_changed(tx, one.plugin_id, (&one.version_before, last), now).await?;
         }
@@ -87,11 +118,17 @@ async fn compatibilities(
 }
 
 /// One plugin's news against what is remembered of it: what is to be remembered now, and what was seen.
-fn examine(news: &News<'_>, known: &Remembered, limit: Option<&Compatibility>) -> (Remembered, Observed) {
+fn examine(
+    news: &News<'_>,
+    known: &Remembered,
+    (limit, fleet): (Option<&Compatibility>, &Fleet),
+    now: Timestamp,
+) -> (Remembered, Option<f64>, Observed) {
     let mut state = PluginState::from_bytes(&known.state);
     let mut ill: BTreeSet<IncidentType> = known.ill.iter().filter_map(|name| name.parse().ok()).collect();
-    let (settings, prior) = (Settings::default(), Prior::default());
+    let settings = Settings::default();
     let (mut findings, mut recovered) = (BTreeMap::new(), BTreeSet::new());
+    let mut early_until = known.early_until;
     // Whoever speaks is not silent.
     recovered.insert(IncidentType::HeartbeatMissed);
     for heartbeat in &news.heartbeats {
@@ -99,7 +136,12 @@ fn examine(news: &News<'_>, known: &Remembered, limit: Option<&Compatibility>) -
             if observation.platform.is_empty() {
                 observation.platform = &news.cms;
             }
+            let prior = Prior {
+                now: fleet.now(),
+                ..Prior::default()
+            };
             let seen = advance(&mut state, &observation, &prior, &settings);
+            fleet.take(&observation, &seen.deviation);
             for finding in seen.ill() {
                 recovered.remove(&finding.incident_type);
                 findings.insert(finding.incident_type, *finding);
@@ -108,6 +150,12 @@ fn examine(news: &News<'_>, known: &Remembered, limit: Option<&Compatibility>) -
                 findings.remove(&over);
                 recovered.insert(over);
             }
+        }
+        // The agent's own detector looks at windows of seconds, which come here summed up.
+        for finding in &heartbeat.early {
+            recovered.remove(&finding.incident_type);
+            findings.entry(finding.incident_type).or_insert(*finding);
+            early_until = now.checked_add(EARLY_LASTS).ok();
         }
         for (incident_type, verdict) in facts(heartbeat, limit) {
             if let Some(finding) = verdict {
@@ -119,10 +167,20 @@ fn examine(news: &News<'_>, known: &Remembered, limit: Option<&Compatibility>) -
             }
         }
     }
+    let backed: BTreeSet<IncidentType> = state.ill().collect();
+    if early_until.is_none_or(|until| now >= until) {
+        early_until = None;
+        recovered.extend(
+            MODELLED
+                .into_iter()
+                .filter(|one| !backed.contains(one) && !findings.contains_key(one)),
+        );
+    }
     recovered.retain(|over| ill.remove(over));
     ill.extend(findings.keys());
     let next = Remembered {
         state: state.to_bytes(),
+        early_until,
         ill: ill
             .into_iter()
             .map(|incident_type| incident_type.as_str().to_owned())
@@ -140,7 +198,7 @@ fn examine(news: &News<'_>, known: &Remembered, limit: Option<&Compatibility>) -
         recovered: recovered.into_iter().collect(),
         snapshot: news.heartbeats.last().map_or(Value::Null, |last| snapshot(last)),
     };
-    (next, observed)
+    (next, state.word(), observed)
 }
 
 /// What a heartbeat states as a fact; for each, the finding, or none where all is well. What it does not speak of is not
@@ -154,6 +212,13 @@ fn facts(heartbeat: &Heartbeat, limit: Option<&Compatibility>) -> Vec<(IncidentT
             certain(IncidentType::SignatureInvalid, since, differing)
         });
         facts.push((IncidentType::SignatureInvalid, finding));
+    }
+    if let Some(settings) = &heartbeat.settings {
+        let since = settings.checked_at.as_second();
+        let drifted = settings.drifted.len().max(1);
+        let is_drifted = settings.managed_sha256 != settings.found_sha256 || !settings.drifted.is_empty();
+        let finding = is_drifted.then(|| certain(IncidentType::ConfigDrift, since, drifted));
+        facts.push((IncidentType::ConfigDrift, finding));
     }
     if let Some(limit) = limit {
         let environment = environment(heartbeat);
@@ -233,7 +298,8 @@ mod tests {
             version_before: "1.2.2".to_owned(),
             heartbeats: vec![heartbeat],
         };
-        examine(&news, known, limit)
+        let (next, _word, seen) = examine(&news, known, (limit, &Fleet::default()), heartbeat.timestamp);
+        (next, seen)
     }
 
     #[test]
@@ -280,6 +346,36 @@ mod tests {
         assert_eq!((still.ill.len(), seen.recovered.len()), (1, 0));
         let (intact, seen) = look(&heartbeat(report(true)), &still, None);
         assert_eq!((intact.ill.len(), seen.recovered.len()), (0, 1));
+    }
+
+    #[test]
+    fn an_agents_early_word_counts_until_our_own_detectors_had_their_time() {
+        let finding = certain(IncidentType::ErrorSpike, 1_793_491_800, 9);
+        let (early, seen) = look(&heartbeat(json!({ "early": [finding] })), &Remembered::default(), None);
+        assert_eq!(
+            (early.ill.as_slice(), seen.findings.len()),
+            (&["error_spike".to_owned()][..], 1)
+        );
+        let (still, seen) = look(&heartbeat(json!({ "timestamp": "2026-11-01T00:12:00Z" })), &early, None);
+        assert_eq!((still.ill.len(), seen.recovered.len()), (1, 0));
+        let (over, seen) = look(&heartbeat(json!({ "timestamp": "2026-11-01T00:26:00Z" })), &still, None);
+        assert_eq!((over.ill.len(), seen.recovered.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_managed_setting_that_was_changed_is_drift() {
+        let report = |drifted: &[&str]| {
+            let (managed, found) = ("11".repeat(32), if drifted.is_empty() { "11" } else { "22" }.repeat(32));
+            json!({ "settings": { "checked_at": "2026-11-01T00:09:00Z", "file": "settings.json", "drifted": drifted,
+                "managed_sha256": managed, "found_sha256": found } })
+        };
+        let (drifted, seen) = look(&heartbeat(report(&["timeout_ms"])), &Remembered::default(), None);
+        assert_eq!(
+            (drifted.ill.as_slice(), seen.findings[0].severity.as_str()),
+            (&["config_drift".to_owned()][..], "low")
+        );
+        let (healed, _) = look(&heartbeat(report(&[])), &drifted, None);
+        assert!(healed.ill.is_empty());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Arrival, IngestError, Item, batch};
+use super::{Arrival, IngestError, Item, batch, detect::Fleet};
 use crate::{
     domain::heartbeat::OLDEST_WINDOW,
     store::{self, Db, StoreError},
@@ -26,6 +26,7 @@ pub(super) struct Flusher {
     pub items: Arc<Mutex<mpsc::Receiver<Item>>>,
     pub batch: usize,
     pub delay: Duration,
+    pub fleet: Arc<Fleet>,
 }
 
 type Outcome = Result<Vec<Command>, IngestError>;
@@ -93,12 +94,12 @@ impl Flusher {
     }
 
     async fn commit(&self, arrivals: &[Arrival], now: Timestamp) -> Result<Vec<Outcome>, StoreError> {
-        match batch::commit(&self.db, arrivals, now).await {
+        match batch::commit(&self.db, arrivals, &self.fleet, now).await {
             Err(error) if error.is_missing_partition() => {
                 let first = now.checked_sub(OLDEST_WINDOW).unwrap_or(now);
                 let last = now.checked_add(AHEAD).unwrap_or(now);
                 store::telemetry::ensure_partitions(&self.db, first, last).await?;
-                batch::commit(&self.db, arrivals, now).await
+                batch::commit(&self.db, arrivals, &self.fleet, now).await
             }
             other => other,
         }

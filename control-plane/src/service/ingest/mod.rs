@@ -92,6 +92,7 @@ pub fn start(
 ) -> (Ingest, Vec<impl Future<Output = ()> + Send + 'static>) {
     let (queue, items) = mpsc::channel(options.queue);
     let items = Arc::new(Mutex::new(items));
+    let fleet = Arc::default();
     let flushers = (0..options.flushers)
         .map(|_| {
             let flusher = Flusher {
@@ -100,6 +101,7 @@ pub fn start(
                 items: Arc::clone(&items),
                 batch: options.batch,
                 delay: options.delay,
+                fleet: Arc::clone(&fleet),
             };
             flusher.run()
         })
