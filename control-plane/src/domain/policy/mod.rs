@@ -2,6 +2,8 @@
 //! (of whom) or refuse, with the reasons that people are shown.
 
 mod judge;
+#[cfg(test)]
+mod properties;
 mod reason;
 mod row;
 mod schedule;
