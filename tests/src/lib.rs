@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod demo;
+pub mod fleet_sim;
 pub mod house;
 pub mod load;
 pub mod mounts;

@@ -33,7 +33,9 @@ const NOISE_GUESS: f64 = 1.3;
 const FEWEST: f64 = 5.0;
 /// Of so many requests, so great a share failing is gross.
 const GROSS_REQUESTS: f64 = 20.0;
-const GROSS_SHARE: f64 = 0.3;
+const GROSS_SHARE: f64 = 0.4;
+/// And it is many times what is usual.
+const GROSS_RATIO: f64 = 4.0;
 /// Evidence that the illness is over, in nats.
 const EASE: f64 = 6.0;
 /// A rate has fallen when it is this share of the usual, with so much evidence.
@@ -74,8 +76,9 @@ pub struct Errors {
     pub noise: [f32; 2],
     /// Dispersion of whole hours.
     pub block_noise: f32,
-    /// How far the last hour was off, in standard deviations of independent events.
+    /// How far the hour before was off, and how many errors it saw.
     pub block_off: f32,
+    pub block_before: f32,
     pub block_seen: f32,
     pub block_expected: f32,
     pub block_from: u32,
@@ -137,16 +140,17 @@ impl Errors {
     pub fn advance(&mut self, sample: Sample, context: &Context<'_>) -> Verdict {
         let usual = self.usual(context);
         let plain = usual.expected(context.window_s, sample.requests);
-        let dispersion = self.dispersion();
+        let dispersion = self.dispersion() * context.youth();
         let allowed = self.jobs.allowed(context.at) * context.window_s;
         let mut expected = plain * self.doubt() + allowed;
         if context.is_new() {
             let least = NEW_RATE * sample.requests + 3.0 * f64::from(usual.own) * context.window_s;
             expected = (2.0 * expected).max(least);
         }
-        // No nightly job lets a third of the customers' requests fail.
-        let is_gross = sample.requests >= GROSS_REQUESTS && sample.errors >= GROSS_SHARE * sample.requests;
-        let cap = context.cap(context.settings.threshold, !is_gross);
+        // No nightly job lets most of the customers' requests fail.
+        let is_gross = sample.requests >= GROSS_REQUESTS
+            && sample.errors >= (GROSS_SHARE * sample.requests).max(expected * GROSS_RATIO);
+        let cap = context.cap(context.settings.threshold, true, is_gross);
         for (sum, ratio) in self.sums.iter_mut().zip(RATIOS) {
             let gain = (sample.errors * ratio.ln() - expected * (ratio - 1.0)) / dispersion;
             *sum = context.pour(*sum, gain, context.settings.threshold, cap);
@@ -301,7 +305,8 @@ impl Errors {
             let off = (errors - expected).clamp(-most, most);
             let [deviation, weight] = &mut self.noise;
             *deviation = num::kept(f64::from(*deviation) * kept + off * off);
-            *weight = num::kept(f64::from(*weight) * kept + expected);
+            // What is seen counts as well: an illness that grows slowly is no scatter.
+            *weight = num::kept(f64::from(*weight) * kept + expected.max(errors));
             self.block_seen += num::kept(errors);
             self.block_expected += num::kept(expected);
         }
@@ -313,9 +318,11 @@ impl Errors {
         }
         let (seen, expected) = (f64::from(self.block_seen), f64::from(self.block_expected));
         if calm && expected > 0.0 {
-            let off = (seen - expected) / expected.max(0.5).sqrt();
-            self.block_noise = num::kept(swing(self.block_noise, off - f64::from(self.block_off), context));
-            self.block_off = num::kept(off);
+            let off = seen - expected;
+            let step = off - f64::from(self.block_off);
+            let chance = seen + f64::from(self.block_before) + 1.0;
+            self.block_noise = num::kept(swing(self.block_noise, step * step / chance, context));
+            (self.block_off, self.block_before) = (num::kept(off), num::kept(seen));
         }
         (self.block_seen, self.block_expected, self.block_from) = (0.0, 0.0, num::moment(context.at));
     }

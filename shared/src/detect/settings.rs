@@ -26,7 +26,9 @@ pub struct Settings {
     pub threshold: f64,
     /// The most one window of the usual length may give, as a share of the threshold.
     pub cap: f64,
-    /// The same in the first day.
+    /// The most a window may give in which most of a good number fails, whatever its length.
+    pub cap_gross: f64,
+    /// The same as `cap`, in the first day.
     pub cap_first_day: f64,
     /// The same while it is judged by gross thresholds only.
     pub cap_new: f64,
@@ -62,6 +64,7 @@ impl Default for Settings {
             first_day_s: 36.0 * 3600.0,
             threshold: 12.0,
             cap: 0.45,
+            cap_gross: 0.55,
             cap_first_day: 0.07,
             cap_new: 0.05,
             cap_starting: 0.12,
@@ -72,6 +75,22 @@ impl Default for Settings {
             latency_cap: 3.0,
             latency_threshold: 10.0,
             latency_least_effect: 0.08,
+        }
+    }
+}
+
+impl Settings {
+    /// For a detector that looks at short windows of `window_s` seconds close to the plugin (the agent's): it knows the
+    /// plugin after ten minutes, and speaks after three windows, or two that are gross. It is there to make somebody
+    /// look at once, so a needless look costs more than it harms.
+    #[must_use]
+    pub fn early(window_s: f64) -> Self {
+        Self {
+            heartbeat_interval_s: window_s.max(1.0),
+            warm_up_s: 600.0,
+            first_day_s: 600.0,
+            latency_block_s: (window_s * 10.0).max(60.0),
+            ..Self::default()
         }
     }
 }

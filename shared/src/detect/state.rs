@@ -156,6 +156,7 @@ fn walk_errors(errors: &mut Errors, fields: &mut impl Fields) {
     fields.numbers(&mut [
         &mut errors.block_noise,
         &mut errors.block_off,
+        &mut errors.block_before,
         &mut errors.block_seen,
         &mut errors.block_expected,
         &mut errors.ill_seen,
@@ -187,6 +188,7 @@ fn walk_webhooks(webhooks: &mut Webhooks, fields: &mut impl Fields) {
         &mut webhooks.pending_s,
         &mut webhooks.block_noise,
         &mut webhooks.block_off,
+        &mut webhooks.block_before,
     ]);
     fields.moments(&mut [&mut webhooks.block_from, &mut webhooks.since, &mut webhooks.alarm_at]);
 }

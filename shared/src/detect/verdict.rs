@@ -67,20 +67,28 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     /// The most evidence this one window may give: a share of what an alarm takes, less for one that is shorter than
-    /// usual and for a plugin that has just started; for errors also in its first day, as no night of it is known.
-    pub fn cap(&self, threshold: f64, nights_matter: bool) -> f64 {
+    /// usual and for a plugin that has just started; for errors also in its first day, as no night of it is known. What
+    /// is gross takes two windows, however short they are.
+    pub fn cap(&self, threshold: f64, nights_matter: bool, is_gross: bool) -> f64 {
         let settings = self.settings;
         let length = (self.window_s / settings.heartbeat_interval_s).clamp(0.02, 1.0);
         let share = if self.starting {
-            settings.cap_starting
+            settings.cap_starting * length
+        } else if is_gross {
+            settings.cap_gross
         } else if nights_matter && self.is_new() {
-            settings.cap_new
+            settings.cap_new * length
         } else if nights_matter && self.observed_s < settings.first_day_s {
-            settings.cap_first_day
+            settings.cap_first_day * length
         } else {
-            settings.cap
+            settings.cap * length
         };
-        threshold * share * length
+        threshold * share
+    }
+
+    /// How much more a plugin may scatter than seen, because not many of its hours are known.
+    pub fn youth(&self) -> f64 {
+        1.0 + 0.8 * (-self.observed_s / self.settings.first_day_s).exp()
     }
 
     /// Whether too little is known for a model to speak.
@@ -103,15 +111,15 @@ pub fn confidence(peak_sum: f64, threshold: f64, effect: f64) -> f64 {
     (0.8 + 0.1 * beyond + 0.08 * effect.clamp(0.0, 1.0)).min(0.98)
 }
 
-/// The mean square of the steps between neighbouring hours, halved: it is 1 for independent events, more where rates
-/// swing within hours, and an illness that grows slowly hardly shows in it. Gives it after one more step.
-pub fn swing(before: f32, step: f64, context: &Context<'_>) -> f64 {
-    let square = (step * step / 2.0).min(context.settings.block_noise_clip);
+/// The mean square of the steps between neighbouring hours, in units of chance: 1 for independent events, more where
+/// rates swing within hours, while an illness that grows slowly hardly shows in it. Gives it after one more step.
+pub fn swing(before: f32, square: f64, context: &Context<'_>) -> f64 {
+    let square = square.min(context.settings.block_noise_clip);
     let share = (1.0 / 30.0_f64).max(3_600.0 / context.observed_s.max(1.0)).min(0.5);
     f64::from(before) + share * (square - f64::from(before))
 }
 
 /// The dispersion that steps between hours speak of: neighbouring hours are alike, so that the whole swing is larger.
 pub fn swings(mean_square: f32) -> f64 {
-    1.0 + 1.7 * (f64::from(mean_square) - 1.0).max(0.0)
+    1.0 + 2.3 * (f64::from(mean_square) - 1.0).max(0.0)
 }

@@ -18,6 +18,9 @@ const LEAST: f64 = 0.003;
 const MOST: f64 = 0.985;
 /// While too little is known, a share below this is not news.
 const NEW_SHARE: f64 = 0.15;
+/// So many failures, and so great a share, are gross.
+const GROSS_FAILED: f64 = 6.0;
+const GROSS_SHARE: f64 = 0.5;
 const NOISE_WEIGHT: f64 = 30.0;
 const NOISE_GUESS: f64 = 1.2;
 /// Evidence that the illness is over, in nats.
@@ -63,6 +66,7 @@ pub struct Webhooks {
     pub noise: [f32; 2],
     pub block_noise: f32,
     pub block_off: f32,
+    pub block_before: f32,
     pub block: Share,
     pub block_from: u32,
     pub sums: [f32; 3],
@@ -121,7 +125,8 @@ impl Webhooks {
             usual = (usual * 2.0).clamp(NEW_SHARE, MOST);
         }
         let dispersion = self.dispersion();
-        let cap = context.cap(context.settings.threshold, false);
+        let is_gross = sample.failed >= GROSS_FAILED && sample.failed >= sample.total * (usual + 0.3).max(GROSS_SHARE);
+        let cap = context.cap(context.settings.threshold, false, is_gross);
         for (sum, points) in self.sums.iter_mut().zip(POINTS) {
             let gain = weigh(sample, usual, (usual + points).min(0.99)) / dispersion;
             *sum = context.pour(*sum, gain, context.settings.threshold, cap);
@@ -244,9 +249,11 @@ impl Webhooks {
         }
         let (failed, total) = (f64::from(self.block.failed), f64::from(self.block.total));
         if calm && total > 0.0 {
-            let off = (failed - total * usual) / (total * usual * (1.0 - usual)).max(0.5).sqrt();
-            self.block_noise = num::kept(swing(self.block_noise, off - f64::from(self.block_off), context));
-            self.block_off = num::kept(off);
+            let off = failed - total * usual;
+            let step = off - f64::from(self.block_off);
+            let chance = failed + f64::from(self.block_before) + 1.0;
+            self.block_noise = num::kept(swing(self.block_noise, step * step / chance, context));
+            (self.block_off, self.block_before) = (num::kept(off), num::kept(failed));
         }
         self.block = Share::default();
         self.block_from = num::moment(context.at);

@@ -4,6 +4,7 @@
 
 mod agent;
 mod bytes;
+mod detect;
 mod fixtures;
 mod fleet;
 mod host;
@@ -25,6 +26,9 @@ pub async fn run(only: &[String]) -> Result<bool> {
     }
     if wanted("agent") {
         agent::measure(&mut table).await?;
+    }
+    if wanted("detect") {
+        detect::measure(&mut table)?;
     }
     if wanted("ingest") {
         ingest::measure(&mut table).await?;

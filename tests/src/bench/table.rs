@@ -42,11 +42,15 @@ impl Table {
         } else {
             Judgement::Fails
         };
-        let beside = format!(
-            "at most {} ({:.0} % of it)",
-            quantity(limit, unit),
-            value / limit * 100.0
-        );
+        let beside = if limit > 0.0 {
+            format!(
+                "at most {} ({:.0} % of it)",
+                quantity(limit, unit),
+                value / limit * 100.0
+            )
+        } else {
+            "none allowed".to_owned()
+        };
         self.push(what, quantity(value, unit), beside, judgement);
     }
 
