@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/debug
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-host lint fmt bench soak fuzz sqlx
+.PHONY: help build demo console test test-host lint fmt bench soak fuzz sqlx
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,6 +15,9 @@ build: ## every program, for development
 
 demo: build ## watch a real plugin be updated, set, rolled back and healed; KEEP=1 leaves it running
 	@KEEP=$(KEEP) $(BIN)/plugmend-demo
+
+console: ## the console for people, in a browser; PLUGMEND_API names the control plane; CONSOLE_ONCE=build builds only
+	@tests/setup/console
 
 test: build ## all tests that need no root
 	@PLUGMEND_BUILT=1 $(BIN)/plugmend-with-postgres tests/setup/run-tests
