@@ -285,7 +285,10 @@ mod tests {
             "plugin_version": "1.2.2", "env": { "node": "18.1" }, "errors_last_24h": 0, "uptime": 100,
             "timestamp": "2026-11-01T00:10:00Z",
         });
-        beat.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        let Value::Object(extra) = extra else {
+            panic!("{extra} is no object");
+        };
+        beat.as_object_mut().unwrap().extend(extra);
         serde_json::from_value(beat).unwrap()
     }
 
