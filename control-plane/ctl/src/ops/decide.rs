@@ -90,7 +90,7 @@ fn replay(arguments: &Replay) -> anyhow::Result<Output> {
                 .incident
                 .map(|id| format!("&incident_id={id}"))
                 .unwrap_or_default();
-            let path = format!("/api/ops/decisions?with_input=true&limit=100{of}");
+            let path = format!("/api/ops/decisions?with_input=true&limit=20{of}");
             for decision in Api::connect(&arguments.connection)?.list(&path, "decisions")? {
                 tally.add(decision)?;
             }
