@@ -1,5 +1,6 @@
 //! The only place that sees every floor: wires them together.
 
+mod audit;
 mod gateway;
 mod healing;
 mod staging;
@@ -39,6 +40,7 @@ use crate::{
 /// How many long polls one process holds: 28 kB a connection, so about 1.4 GB at most.
 const MAX_POLLS: usize = 50_000;
 
+pub use audit::key as audit_key;
 pub use gateway::init_ca;
 pub use staging::{serve_runner, staging_client};
 
@@ -105,8 +107,10 @@ fn start(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle
     if roles.contains(&Role::Worker) {
         start_jobs(settings, &state, lifecycle);
         healing::start(settings, &state, lifecycle)?;
+        audit::start_sealing(settings, &state, lifecycle)?;
     }
     if roles.contains(&Role::Gateway) {
+        audit::start_witnessing(&state, lifecycle);
         gateway::start(settings, bind(settings.gateway.listen)?, &state, lifecycle)?;
     }
     if roles.contains(&Role::Api) {
@@ -150,13 +154,17 @@ fn start_jobs(settings: &Settings, state: &AppState, lifecycle: &mut Lifecycle) 
         Arc::new(ForgetIdentities::new(db.clone(), settings.gateway.certificate_grace)),
     ];
     for reconciler in reconcilers {
-        let runner = Runner::new(reconciler, Arc::clone(&state.clock));
-        let (name, stop) = (runner.name(), lifecycle.stop());
-        lifecycle.spawn(name, async {
-            runner.run(stop).await;
-            Ok(())
-        });
+        run_reconciler(reconciler, state, lifecycle);
     }
+}
+
+fn run_reconciler(reconciler: Arc<dyn Reconciler>, state: &AppState, lifecycle: &mut Lifecycle) {
+    let runner = Runner::new(reconciler, Arc::clone(&state.clock));
+    let (name, stop) = (runner.name(), lifecycle.stop());
+    lifecycle.spawn(name, async {
+        runner.run(stop).await;
+        Ok(())
+    });
 }
 
 /// What handlers share, with the tasks behind it.
@@ -199,6 +207,7 @@ fn state(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle
         tokens: Arc::new(tokens),
         enrolment_tokens: gateway::token_desk(settings, roles)?,
         secrets: SecretHasher::new(&settings.auth.secret_key),
+        audit: audit::newest(settings, roles)?,
         webhooks: webhooks(settings)?,
         ingest,
         polls,

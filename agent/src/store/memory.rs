@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use plugmend_shared::{
+    audit::checkpoint::Checkpoint,
     detect::PluginState,
     protocol::heartbeat::Tuning,
     telemetry::{Bucket, Rolling, Window},
@@ -16,6 +17,7 @@ const BUCKET: u8 = b'r';
 /// The most buckets that are read back.
 const MAX_BUCKETS: usize = 1024;
 const TUNING: &[u8] = b"m/tuning";
+const AUDIT: &[u8] = b"m/audit";
 const ENV: &[u8] = b"m/env";
 const DETECTOR: &[u8] = b"m/detector";
 
@@ -107,6 +109,31 @@ impl Kept {
         }
     }
 
+    /// The newest checkpoint of the control plane's audit trail that was given to this agent.
+    ///
+    /// # Errors
+    /// When it can not be read.
+    pub fn audit(&self) -> Result<Option<String>, StoreError> {
+        match self.read_json(AUDIT) {
+            Err(StoreError::Damaged(_)) => Ok(None),
+            other => other,
+        }
+    }
+
+    /// Keeps a checkpoint as its witness. A smaller one never takes the place of a larger: that is what would have to be
+    /// shown.
+    ///
+    /// # Errors
+    /// When it can not be written.
+    pub fn witness(&self, note: &str) -> Result<(), StoreError> {
+        let size = |note: &str| Checkpoint::read_unverified(note).ok().map(|checkpoint| checkpoint.size);
+        let held = self.audit()?;
+        if size(note) > held.as_deref().and_then(size) {
+            self.write_json(AUDIT, &note)?;
+        }
+        Ok(())
+    }
+
     /// Remembers how the control plane tunes this agent.
     ///
     /// # Errors
@@ -150,6 +177,22 @@ mod tests {
         let kept = Kept::open(dir.path()).unwrap().kept;
         let errors = kept.rolling(now).unwrap().errors_last_24h(now);
         assert!((288..=289).contains(&errors), "{errors}");
+    }
+
+    #[test]
+    fn a_witness_keeps_the_largest_checkpoint_and_no_rubbish() {
+        let note = |size: u64| {
+            let root = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+            format!("log\n{size}\n{root}\ntime 2026-11-22T20:00:00Z\n\n\u{2014} log AAAA\n")
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let kept = Kept::open(dir.path()).unwrap().kept;
+        for given in [note(5), note(3), "rubbish".to_owned()] {
+            kept.witness(&given).unwrap();
+            assert_eq!(kept.audit().unwrap(), Some(note(5)));
+        }
+        kept.witness(&note(6)).unwrap();
+        assert_eq!(kept.audit().unwrap(), Some(note(6)));
     }
 
     #[test]

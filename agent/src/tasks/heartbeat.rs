@@ -181,6 +181,9 @@ impl HeartbeatTask {
         for command in answer.commands {
             self.common.orders.take(command, wall)?;
         }
+        if let Some(note) = answer.audit {
+            self.common.kept.witness(&note)?;
+        }
         if let Some(tuning) = answer.tuning {
             self.tune(tuning)?;
         }

@@ -107,6 +107,7 @@ impl Reporter {
             installed: installed.report,
             settings: shown.settings,
             early: shown.early,
+            audit: common.kept.audit()?,
         })
     }
 

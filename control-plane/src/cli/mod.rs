@@ -1,5 +1,6 @@
 //! The command line: what to do, with which layers of configuration.
 
+mod audit_key;
 mod ca;
 mod dev_token;
 mod repo_keys;
@@ -54,6 +55,8 @@ enum Verb {
     Ca(ca::Verb),
     /// Print the public halves of the release repository's online keys, for `plugmend release init`.
     RepoKeys,
+    /// Print what the audit trail's checkpoints are verified with, for `plugmend audit verify`.
+    AuditKey,
     /// Print a token for the ops API, signed by the key that `--dev` made.
     DevToken(dev_token::Arguments),
 }
@@ -84,6 +87,7 @@ pub fn run() -> ExitCode {
         Verb::Serve { roles, migrate } => app::serve(&settings, &roles, migrate),
         Verb::Migrate => app::migrate(&settings),
         Verb::Ca(verb) => ca::run(&settings, &verb),
+        Verb::AuditKey => audit_key::print(&settings),
         Verb::RepoKeys => repo_keys::print(&settings),
         Verb::DevToken(arguments) => dev_token::print(&settings, &arguments),
     })

@@ -44,6 +44,8 @@ pub struct Raw {
     pub webhooks: RawWebhooks,
     /// The staging runner.
     pub staging: RawStaging,
+    /// `PLUGMEND_AUDIT_DIR`: the key of the audit trail's checkpoints, and the file of checkpoints.
+    pub audit_dir: Option<PathBuf>,
 }
 
 /// `[webhooks]`
@@ -180,6 +182,7 @@ impl Raw {
             &mut self.webhooks.networks,
             lookup("PLUGMEND_WEBHOOK_NETWORKS").map(|list| split_list(&list)),
         );
+        replace(&mut self.audit_dir, path("PLUGMEND_AUDIT_DIR"));
         replace(&mut self.webhooks.ca_file, path("PLUGMEND_WEBHOOK_CA_FILE"));
         replace(&mut self.ingest.flushers, number(&lookup, "PLUGMEND_INGEST_FLUSHERS")?);
         replace(&mut self.ingest.batch, number(&lookup, "PLUGMEND_INGEST_BATCH")?);

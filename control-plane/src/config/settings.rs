@@ -59,6 +59,8 @@ pub struct Settings {
     pub webhooks: WebhookSettings,
     /// The staging runner, as it is called.
     pub staging: StagingSettings,
+    /// The key of the audit trail's checkpoints, and the file of checkpoints.
+    pub audit_dir: PathBuf,
     /// Seconds between heartbeats, told to agents.
     pub heartbeat_interval_s: u32,
     /// How many days telemetry is kept.
@@ -191,6 +193,7 @@ pub fn check(raw: Raw, dev: bool) -> Result<Settings, ConfigError> {
         auth,
         sira: raw.sira.check(dev)?,
         ingest: check_ingest(&raw.ingest)?,
+        audit_dir: raw.audit_dir.unwrap_or_else(|| state_dir.join("audit")),
         webhooks: WebhookSettings {
             networks: networks("PLUGMEND_WEBHOOK_NETWORKS", raw.webhooks.networks)?,
             ca_file: raw.webhooks.ca_file,

@@ -18,19 +18,22 @@ pub enum EventKind {
     AutopatchRolledBack,
     /// A release is left out for the whole fleet.
     ReleaseQuarantined,
+    /// Somebody holds a signed checkpoint of the audit trail that has more entries than there are.
+    AuditContradicted,
     /// The built-in model does worse than the rules, which decide from now on.
     ModelDemoted,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::IncidentCreated,
         Self::IncidentRequiresApproval,
         Self::AutopatchSuccess,
         Self::AutopatchFailed,
         Self::AutopatchRolledBack,
         Self::ReleaseQuarantined,
+        Self::AuditContradicted,
         Self::ModelDemoted,
     ];
 
@@ -43,6 +46,7 @@ impl EventKind {
             Self::AutopatchFailed => "plugin.autopatch_failed",
             Self::AutopatchRolledBack => "plugin.autopatch_rolled_back",
             Self::ReleaseQuarantined => "fleet.release_quarantined",
+            Self::AuditContradicted => "audit.contradicted",
             Self::ModelDemoted => "fleet.model_demoted",
         }
     }

@@ -15,6 +15,8 @@ pub const MAX_SKEW: SignedDuration = SignedDuration::from_hours(24);
 pub const OLDEST_WINDOW: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 const MAX_VERSION: usize = 64;
+/// The longest checkpoint of the audit trail, in bytes.
+const MAX_NOTE_OF_AUDIT: usize = plugmend_shared::audit::checkpoint::MAX_NOTE;
 const MAX_ENV_BYTES: usize = 16 * 1024;
 /// Settings that may be named as drifted.
 const MAX_KEYS: usize = 64;
@@ -128,6 +130,13 @@ fn check_reports(heartbeat: &Heartbeat) -> Result<(), HeartbeatError> {
         if !fits {
             return Err(field("agent", "has too many or too long notes"));
         }
+    }
+    if heartbeat
+        .audit
+        .as_ref()
+        .is_some_and(|note| note.len() > MAX_NOTE_OF_AUDIT)
+    {
+        return Err(field("audit", "is longer than a checkpoint"));
     }
     if heartbeat
         .installed

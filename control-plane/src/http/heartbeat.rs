@@ -23,6 +23,9 @@ pub async fn take(
     capabilities: Option<Vec<String>>,
 ) -> Result<Json<HeartbeatAnswer>, ApiError> {
     check(&heartbeat, state.clock.now())?;
+    if let (Some(held), Proof::Agent) = (&heartbeat.audit, &proof) {
+        state.audit.heard(&state.db, held).await?;
+    }
     let commands = state
         .ingest
         .take(Arrival {
@@ -39,6 +42,7 @@ pub async fn take(
         ok: true,
         commands,
         tuning: Some(tuning),
+        audit: state.audit.note().map(|note| note.to_string()),
     }))
 }
 

@@ -8,7 +8,8 @@ use super::auth::TokenVerifier;
 use crate::{
     repo::Repository,
     service::{
-        Entropy, command::Polls, enrolment_token::TokenDesk, ingest::Ingest, secret::SecretHasher, webhook::WebhookDesk,
+        Entropy, audit_chain::NewestCheckpoint, command::Polls, enrolment_token::TokenDesk, ingest::Ingest,
+        secret::SecretHasher, webhook::WebhookDesk,
     },
     store::Db,
 };
@@ -30,6 +31,8 @@ pub struct AppState {
     pub secrets: SecretHasher,
     /// Takes receivers of webhooks.
     pub webhooks: WebhookDesk,
+    /// The audit trail's newest checkpoint, for agents to witness.
+    pub audit: NewestCheckpoint,
     /// Takes heartbeats.
     pub ingest: Ingest,
     /// Holds long polls.

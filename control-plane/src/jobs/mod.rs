@@ -5,6 +5,7 @@
 //! There are no retries inside: the next activation is the retry.
 
 mod attempts;
+mod checkpoints;
 mod commands;
 mod deliveries;
 mod fleet;
@@ -17,6 +18,7 @@ mod runner;
 mod silence;
 
 pub use attempts::Attempts;
+pub use checkpoints::{Checkpoints, WitnessedCheckpoint};
 pub use commands::OverdueCommands;
 pub use deliveries::{Deliveries, TidyWebhooks};
 pub use fleet::FleetFindings;

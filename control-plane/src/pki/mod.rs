@@ -1,5 +1,6 @@
 //! Floor 3: the agents' CA. It issues the certificates of agents and, unless another is configured, the gateway's own.
 
+pub mod audit_key;
 pub mod ca;
 mod dates;
 pub mod gateway_certificate;

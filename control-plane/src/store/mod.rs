@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod attempt;
 pub mod audit;
+pub mod audit_chain;
 pub mod certificate;
 pub mod command;
 pub mod decision;

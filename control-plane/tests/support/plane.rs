@@ -15,6 +15,7 @@ use plugmend_control_plane::{
     repo::{OnlineKeys, Repository},
     service::{
         Entropy,
+        audit_chain::NewestCheckpoint,
         command::Polls,
         enrolment_token::TokenDesk,
         ingest::{self, IngestOptions},
@@ -104,6 +105,7 @@ impl Plane {
                 ca_sha256: Some(Digest::of(b"a CA")),
             },
             secrets: SecretHasher::new(&[7; 32]),
+            audit: NewestCheckpoint::default(),
             webhooks: WebhookDesk {
                 secrets: SecretBox::new(&[7; 32]).unwrap(),
                 sender: Sender::new(vec!["127.0.0.0/8".parse().unwrap()], None).unwrap(),

@@ -64,6 +64,9 @@ pub struct Heartbeat {
     /// at most eight. The windows that it carries say the same in counts: this is why they came now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub early: Vec<Finding>,
+    /// The newest checkpoint of the audit trail that the agent was given and keeps, as its witness.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<String>,
 }
 
 /// The most findings of the agent's own detector in one heartbeat.
@@ -201,6 +204,9 @@ pub struct HeartbeatAnswer {
     /// How the control plane wants this agent to behave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuning: Option<Tuning>,
+    /// The newest checkpoint of the audit trail, to be kept and shown again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<String>,
 }
 
 /// Settings that the control plane may tune. Each is clamped by the agent to a range that can do no harm.

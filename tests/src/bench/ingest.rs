@@ -122,5 +122,6 @@ fn heartbeat(member: &Member) -> Heartbeat {
         installed: None,
         settings: None,
         early: Vec::new(),
+        audit: None,
     }
 }

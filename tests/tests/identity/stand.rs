@@ -31,6 +31,7 @@ use plugmend_control_plane::{
     repo::{OnlineKeys, Repository},
     service::{
         Entropy,
+        audit_chain::NewestCheckpoint,
         command::Polls,
         enrolment::{Enrolment, IssuingOptions},
         enrolment_token::{self, MadeToken, TokenDesk, TokenOrder},
@@ -331,6 +332,7 @@ fn state(db: &Db, clock: &Arc<FixedClock>, stop: &watch::Receiver<bool>, folder:
             ca_sha256: None,
         },
         secrets: SecretHasher::new(&SECRET),
+        audit: NewestCheckpoint::default(),
         webhooks: WebhookDesk {
             secrets: SecretBox::new(&SECRET).unwrap(),
             sender: Sender::new(Vec::new(), None).unwrap(),

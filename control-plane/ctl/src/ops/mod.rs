@@ -1,12 +1,14 @@
 //! Running the fleet from a terminal.
 
 mod agent;
+mod audit;
 mod command;
 mod decide;
 mod merchant;
 mod plugin;
 mod release_block;
 mod token;
+mod webhook;
 
 use clap::Subcommand;
 
@@ -33,6 +35,12 @@ pub enum Verb {
     /// Agents and their certificates.
     #[command(subcommand)]
     Agent(agent::Verb),
+    /// The audit trail, and proof that it is whole.
+    #[command(subcommand)]
+    Audit(audit::Verb),
+    /// Receivers of webhooks and what was sent to them.
+    #[command(subcommand)]
+    Webhook(webhook::Verb),
     /// Stop offering a release at once, before its signed revocation.
     ReleaseBlock(release_block::Arguments),
 }
@@ -49,6 +57,8 @@ pub fn run(verb: Verb) -> anyhow::Result<Output> {
         Verb::Command(v) => command::run(&v),
         Verb::Decide(v) => decide::run(&v),
         Verb::Agent(v) => agent::run(&v),
+        Verb::Audit(v) => audit::run(&v),
+        Verb::Webhook(v) => webhook::run(&v),
         Verb::ReleaseBlock(v) => release_block::run(&v),
     }
 }

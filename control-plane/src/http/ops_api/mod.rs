@@ -1,6 +1,7 @@
 //! Port 8112, `/api/ops`: what people use.
 
 pub mod agents;
+mod audit;
 mod commands;
 mod decisions;
 pub mod enrolment_tokens;
@@ -28,6 +29,9 @@ pub fn router() -> Router<AppState> {
         .route("/api/ops/decisions/{id}", get(decisions::show))
         .route("/api/ops/model", get(decisions::model))
         .route("/api/ops/model/{source}/reinstate", post(decisions::reinstate))
+        .route("/api/ops/audit/entries", get(audit::entries))
+        .route("/api/ops/audit/checkpoints", get(audit::checkpoints))
+        .route("/api/ops/audit/witnesses", get(audit::witnesses))
         .route("/api/ops/enrolment-tokens", post(enrolment_tokens::create))
         .route("/api/ops/plugin-incidents", get(incidents::list))
         .route("/api/ops/plugin-incidents/{id}", get(incidents::show))
