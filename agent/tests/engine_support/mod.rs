@@ -3,19 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test helper: a panic is the report")]
 
 mod disk;
+mod folder;
 mod shop;
 
 use std::{
     collections::BTreeMap,
     fs,
-    ops::Range,
-    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use plugmend_agent::{
     domain::{
@@ -28,7 +26,7 @@ use plugmend_agent::{
         probe::{Ask, Probe},
         sandbox::SandboxOptions,
     },
-    upstream::repo::{Repository, RepositoryOptions, Transport, TransportError, TrustAnchor},
+    upstream::repo::{Repository, RepositoryOptions, TrustAnchor},
 };
 use plugmend_shared::{
     bundle::{
@@ -54,6 +52,7 @@ use uuid::Uuid;
 #[allow(unused_imports, reason = "each test file uses its own part")]
 pub use self::{
     disk::{read, write},
+    folder::Folder,
     shop::{Shop, acked, failed, shop, shop_with, update},
 };
 use crate::fixture::{self, PRODUCT, Repo};
@@ -180,39 +179,6 @@ fn source(files: &Files) -> impl FnMut(&Content) -> std::io::Result<Vec<u8>> {
             .get(&content.digest)
             .cloned()
             .ok_or_else(|| std::io::ErrorKind::NotFound.into())
-    }
-}
-
-/// Serves a folder.
-pub struct Folder {
-    pub folder: PathBuf,
-    /// Bytes of targets that were asked for.
-    pub asked: Arc<Mutex<Vec<(String, u64)>>>,
-}
-
-impl Transport for Folder {
-    async fn fetch(
-        &self,
-        path: &str,
-        range: Option<Range<u64>>,
-        max_bytes: u64,
-    ) -> Result<Option<Bytes>, TransportError> {
-        let Ok(file) = fs::File::open(self.folder.join(path)) else {
-            return if self.folder.exists() {
-                Ok(None)
-            } else {
-                Err(TransportError::Unreachable("the repository is gone".into()))
-            };
-        };
-        let range = range.unwrap_or(0..file.metadata().unwrap().len());
-        let length = range.end - range.start;
-        if length > max_bytes {
-            return Err(TransportError::TooLarge(max_bytes));
-        }
-        let mut bytes = vec![0; usize::try_from(length).unwrap()];
-        file.read_exact_at(&mut bytes, range.start).unwrap();
-        self.asked.lock().unwrap().push((path.to_owned(), length));
-        Ok(Some(bytes.into()))
     }
 }
 
