@@ -173,7 +173,7 @@ async fn leaves_and_checkpoints_made_to_fit_do_not_help_against_a_witness() {
     // With the key as well: everything is signed anew, and contradicts what was witnessed before.
     log.tamper("TRUNCATE audit_leaves, audit_checkpoints, audit_waiting")
         .await;
-    log.tamper("INSERT INTO audit_waiting (entry_id) SELECT id FROM plugin_audit ORDER BY created_at")
+    log.tamper("INSERT INTO audit_waiting (entry_id) SELECT entry_id FROM plugin_audit ORDER BY created_at")
         .await;
     let elsewhere = tempfile::tempdir().unwrap();
     log.sealer(elsewhere.path()).seal(SystemClock.now()).await.unwrap();

@@ -128,6 +128,8 @@ impl Sealer {
         }
         let waiting = audit_chain::waiting(&mut tx, i64::try_from(AT_ONCE).unwrap_or(i64::MAX)).await?;
         if waiting.is_empty() {
+            // At once, and not when the connection is next used: the turn goes to whoever asks then.
+            tx.rollback().await.map_err(StoreError::from)?;
             return Ok(0);
         }
         let first = tree.size();

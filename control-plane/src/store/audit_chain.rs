@@ -82,11 +82,11 @@ pub async fn notes_after(db: &Db, after: u64, limit: i64) -> Result<Vec<String>,
 /// When the database fails.
 pub async fn waiting(tx: &mut Tx, limit: i64) -> Result<Vec<(i64, Uuid, Option<AuditEntry>)>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT w.number, w.entry_id, a.id AS "id?", a.merchant_id, a.merchant_plugin_id, a.actor_id,
+        r#"SELECT w.number, w.entry_id, a.entry_id AS "id?", a.merchant_id, a.merchant_plugin_id, a.actor_id,
              a.actor_type AS "actor_type?", a.action AS "action?", a.details::text AS details,
              a.ip_address::text AS ip_address, a.user_agent,
              (extract(epoch FROM a.created_at) * 1000000)::bigint AS created_at_us
-           FROM audit_waiting w LEFT JOIN plugin_audit a ON a.id = w.entry_id
+           FROM audit_waiting w LEFT JOIN plugin_audit a ON a.entry_id = w.entry_id
            ORDER BY w.number LIMIT $1"#,
         limit
     )
@@ -159,11 +159,11 @@ pub async fn checkpoint(tx: &mut Tx, note: &str, tree: &Tree, now: Timestamp) ->
 /// When the database fails.
 pub async fn export(db: &Db, from: u64, limit: i64) -> Result<Vec<ExportedEntry>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT l.seq, l.leaf, a.id AS "id?", a.merchant_id, a.merchant_plugin_id, a.actor_id,
+        r#"SELECT l.seq, l.leaf, a.entry_id AS "id?", a.merchant_id, a.merchant_plugin_id, a.actor_id,
              a.actor_type AS "actor_type?", a.action AS "action?", a.details::text AS details,
              a.ip_address::text AS ip_address, a.user_agent,
              (extract(epoch FROM a.created_at) * 1000000)::bigint AS created_at_us
-           FROM audit_leaves l LEFT JOIN plugin_audit a ON a.id = l.entry_id
+           FROM audit_leaves l LEFT JOIN plugin_audit a ON a.entry_id = l.entry_id
            WHERE l.seq >= $1 ORDER BY l.seq LIMIT $2"#,
         i64::try_from(from).unwrap_or(i64::MAX),
         limit
@@ -199,10 +199,10 @@ pub async fn export(db: &Db, from: u64, limit: i64) -> Result<Vec<ExportedEntry>
 /// When the database fails.
 pub async fn without_place(db: &Db, limit: i64) -> Result<Vec<ExportedEntry>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT a.id, a.merchant_id, a.merchant_plugin_id, a.actor_id, a.actor_type, a.action,
+        r#"SELECT a.entry_id AS id, a.merchant_id, a.merchant_plugin_id, a.actor_id, a.actor_type, a.action,
              a.details::text AS "details!", a.ip_address::text AS ip_address, a.user_agent,
              (extract(epoch FROM a.created_at) * 1000000)::bigint AS "created_at_us!"
-           FROM plugin_audit a WHERE NOT EXISTS (SELECT 1 FROM audit_leaves l WHERE l.entry_id = a.id)
+           FROM plugin_audit a WHERE NOT EXISTS (SELECT 1 FROM audit_leaves l WHERE l.entry_id = a.entry_id)
            ORDER BY a.created_at LIMIT $1"#,
         limit
     )
