@@ -45,6 +45,11 @@ impl Endpoint {
         if host.is_empty() {
             return Err(wrong("it names no host"));
         }
+        // What stands behind the host and is no port of 16 bits is passed over in silence otherwise.
+        let names_port = authority.as_str().len() > authority.host().len();
+        if names_port && authority.port_u16().is_none() {
+            return Err(wrong("its port is none"));
+        }
         Ok(Self {
             tls,
             host: host.to_ascii_lowercase(),
