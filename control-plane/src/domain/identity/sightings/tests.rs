@@ -152,7 +152,8 @@ proptest! {
     fn two_hosts_are_always_fenced(
         every in 1_i64..130, shift in 0_i64..130, jitter in prop::collection::vec(0_i64..5, 60),
     ) {
-        let enough = 4 * 60 / every + 8;
+        // From the moment at which both speak.
+        let enough = (shift + 4 * 60) / every + 8;
         let mut signs = Vec::new();
         for n in 0..enough {
             let wobble = jitter[usize::try_from(n).unwrap() % jitter.len()];
