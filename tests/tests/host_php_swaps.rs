@@ -111,11 +111,21 @@ impl Shop {
                 .map(|file| Orders::audit(&fs::read_to_string(file).unwrap(), &told))
                 .collect(),
             samples,
+            complaints: complaints(&self.place.home),
         }
     }
 }
 
+/// What PHP and nginx wrote into their logs.
+fn complaints(home: &Path) -> String {
+    let logs = ["php-error.log", "fpm-error.log", "fpm.log", "nginx-error.log"];
+    let texts = logs.iter().filter_map(|log| fs::read_to_string(home.join(log)).ok());
+    texts.collect()
+}
+
 struct Closed {
+    /// What the servers said.
+    complaints: String,
     samples: Vec<Sample>,
     swaps: Vec<Swap>,
     /// In the shop's own file, and in the plugin's preserved folder.
@@ -182,6 +192,9 @@ async fn nobody_notices(layout: &str, opcache: OpCache) {
         "{layout}, {opcache:?}: {report}\n{}",
         examples(&report)
     );
+    if closed.orders.iter().any(|orders| !orders.lost.is_empty()) {
+        println!("the servers said: {}", closed.complaints);
+    }
     assert_eq!(closed.swaps.len(), swaps + 1, "{:?}", closed.swaps);
     assert!(report.total as u64 >= REQUESTS, "{report}");
     for orders in &closed.orders {
