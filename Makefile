@@ -14,7 +14,7 @@ build: ## every program, for development
 	@$(CARGO) build --workspace --bins
 
 demo: build ## watch a real plugin be updated, set, rolled back and healed; KEEP=1 leaves it running
-	@KEEP=$(KEEP) $(BIN)/plugmend-demo
+	@PLUGMEND_BUILT=1 KEEP=$(KEEP) $(BIN)/plugmend-demo
 
 console: ## the console for people, in a browser; PLUGMEND_API names the control plane; CONSOLE_ONCE=build builds only
 	@tests/setup/console
