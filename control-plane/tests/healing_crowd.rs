@@ -1,7 +1,7 @@
 //! Many incidents at once, worked off by two replicas that are killed at random along with their connections: none is
 //! lost, doubled or stuck.
 //!
-//! `PLUGMEND_CROWD` says how many; `make soak` and the ignored test take ten thousand.
+//! `PLUGMEND_CROWD` says how many; the ignored test takes ten thousand.
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -279,7 +279,7 @@ async fn a_crowd_is_worked_off_while_replicas_and_connections_die() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "takes many minutes; make soak runs it"]
+#[ignore = "takes many minutes: run it by name with --run-ignored only"]
 async fn ten_thousand_are_worked_off_while_replicas_and_connections_die() {
     worked_off(10_000, 2).await;
 }
