@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/debug
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo console test test-host lint fmt bench soak fuzz sqlx
+.PHONY: help build demo console test test-clients test-host lint fmt bench soak fuzz sqlx
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,9 @@ console: ## the console for people, in a browser; PLUGMEND_API names the control
 
 test: build ## all tests that need no root
 	@PLUGMEND_BUILT=1 $(BIN)/plugmend-with-postgres tests/setup/run-tests
+
+test-clients: build ## the plugin clients, by their own languages, against a real agent; says what it leaves out
+	@PLUGMEND_BUILT=1 $(BIN)/plugmend-with-postgres tests/setup/run-client-tests
 
 test-host: build ## what needs root and system packages: PHP-FPM and nginx under load
 	@PLUGMEND_BUILT=1 tests/setup/host-packages $(BIN)/plugmend-with-postgres tests/setup/run-host-tests
