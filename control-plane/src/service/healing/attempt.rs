@@ -46,8 +46,8 @@ impl Healing {
     }
 
     async fn next_step(&self, lease: Lease, now: Timestamp) -> Result<Next, HealingError> {
-        let policy = store::policy::load(&self.db).await?;
         let mut tx = self.db.begin().await?;
+        let policy = store::policy::load_in(&mut tx).await?;
         let Some(attempt) = lease.lock(&mut tx).await? else {
             return Ok(Next::Done);
         };

@@ -66,91 +66,9 @@ impl Healing {
         let Some(held) = lease.lock(&mut tx).await? else {
             return Ok(Next::Done);
         };
-        let next = self.look(&mut tx, &held, now).await?;
+        let next = look(&mut tx, &held, now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(next)
-    }
-
-    async fn look(&self, tx: &mut Tx, held: &Held, now: Timestamp) -> Result<Next, HealingError> {
-        let incident = &held.incident;
-        let (id, status) = (incident.id, incident.status);
-        let is_minded = store::attempt::is_any_live(tx, incident.plugin_id).await?;
-        let last = store::attempt::last_of(tx, id).await?;
-        let last = last
-            .as_ref()
-            .map(|(status, reason)| (status.as_str(), reason.as_deref().unwrap_or("")));
-        if status == Status::Mitigated && matches!(last, Some(("rolled_back", _))) {
-            escalate(tx, held, "taken_back", "the cure was taken back", now).await?;
-            return Ok(Next::Done);
-        }
-        let way_back = store::attempt::way_back_of(tx, id).await?;
-        if matches!(way_back.as_deref(), Some("failed" | "timeout")) && status != Status::Escalated {
-            escalate(tx, held, "way_back_failed", "the cure could not be taken back", now).await?;
-            return Ok(Next::Done);
-        }
-        let goes_back = matches!(
-            way_back.as_deref(),
-            Some("pending" | "sent" | "acknowledged" | "executing")
-        );
-        if !held.still_ill && !is_minded {
-            let resolution = if status == Status::Mitigated {
-                "cured"
-            } else {
-                "recovered"
-            };
-            close(tx, held, resolution, now).await?;
-            return Ok(Next::Done);
-        }
-        if let Some((longest, becomes)) = status.lasts()
-            && now.duration_since(incident.status_since) >= longest
-        {
-            match becomes {
-                Status::Closed => close(tx, held, "cured", now).await?,
-                _ => escalate(tx, held, "took_too_long", "it has taken too long", now).await?,
-            }
-            return Ok(Next::Done);
-        }
-        let again = match status {
-            Status::Mitigated => WAITING,
-            Status::Escalated | Status::Closed => LEFT_ALONE,
-            Status::Open | Status::InProgress if is_minded => MINDED,
-            Status::Open => return self.decide_if_enabled(tx, id, now).await,
-            Status::InProgress => match last {
-                Some(("success", _)) => {
-                    let step = Change {
-                        next_look_at: Some(now + WAITING),
-                        ..Change::default()
-                    };
-                    store::incident::transition(tx, id, status, Status::Mitigated, &step, now).await?;
-                    about(held)
-                        .audit(tx, &Actor::Sira, "incident_mitigated", json!({ "incident_id": id }))
-                        .await?;
-                    return Ok(Next::Done);
-                }
-                // Nothing is begun before the way back is over.
-                Some((_, reason)) if MAY_TRY_AGAIN.contains(&reason) && goes_back => WAITING,
-                Some((_, reason)) if MAY_TRY_AGAIN.contains(&reason) => {
-                    return self.decide_if_enabled(tx, id, now).await;
-                }
-                None => return self.decide_if_enabled(tx, id, now).await,
-                Some((ended, _)) => {
-                    let words = format!("its attempt ended as {ended}");
-                    escalate(tx, held, "attempt_ended", &words, now).await?;
-                    return Ok(Next::Done);
-                }
-            },
-        };
-        store::incident::look_again(tx, id, now + again).await?;
-        Ok(Next::Done)
-    }
-
-    /// Under the kill switch nothing new starts; nobody is even asked.
-    async fn decide_if_enabled(&self, tx: &mut Tx, id: uuid::Uuid, now: Timestamp) -> Result<Next, HealingError> {
-        if store::policy::load(&self.db).await?.autopatch_enabled {
-            return Ok(Next::Decide);
-        }
-        store::incident::look_again(tx, id, now + WAITING).await?;
-        Ok(Next::Done)
     }
 
     async fn act_on(&self, lease: Lease, decided: &Decided, now: Timestamp) -> Result<(), HealingError> {
@@ -181,6 +99,89 @@ impl Healing {
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
+}
+
+/// What an incident that is held needs now.
+async fn look(tx: &mut Tx, held: &Held, now: Timestamp) -> Result<Next, HealingError> {
+    let incident = &held.incident;
+    let (id, status) = (incident.id, incident.status);
+    let is_minded = store::attempt::is_any_live(tx, incident.plugin_id).await?;
+    let last = store::attempt::last_of(tx, id).await?;
+    let last = last
+        .as_ref()
+        .map(|(status, reason)| (status.as_str(), reason.as_deref().unwrap_or("")));
+    if status == Status::Mitigated && matches!(last, Some(("rolled_back", _))) {
+        escalate(tx, held, "taken_back", "the cure was taken back", now).await?;
+        return Ok(Next::Done);
+    }
+    let way_back = store::attempt::way_back_of(tx, id).await?;
+    if matches!(way_back.as_deref(), Some("failed" | "timeout")) && status != Status::Escalated {
+        escalate(tx, held, "way_back_failed", "the cure could not be taken back", now).await?;
+        return Ok(Next::Done);
+    }
+    let goes_back = matches!(
+        way_back.as_deref(),
+        Some("pending" | "sent" | "acknowledged" | "executing")
+    );
+    if !held.still_ill && !is_minded {
+        let resolution = if status == Status::Mitigated {
+            "cured"
+        } else {
+            "recovered"
+        };
+        close(tx, held, resolution, now).await?;
+        return Ok(Next::Done);
+    }
+    if let Some((longest, becomes)) = status.lasts()
+        && now.duration_since(incident.status_since) >= longest
+    {
+        match becomes {
+            Status::Closed => close(tx, held, "cured", now).await?,
+            _ => escalate(tx, held, "took_too_long", "it has taken too long", now).await?,
+        }
+        return Ok(Next::Done);
+    }
+    let again = match status {
+        Status::Mitigated => WAITING,
+        Status::Escalated | Status::Closed => LEFT_ALONE,
+        Status::Open | Status::InProgress if is_minded => MINDED,
+        Status::Open => return decide_if_enabled(tx, id, now).await,
+        Status::InProgress => match last {
+            Some(("success", _)) => {
+                let step = Change {
+                    next_look_at: Some(now + WAITING),
+                    ..Change::default()
+                };
+                store::incident::transition(tx, id, status, Status::Mitigated, &step, now).await?;
+                about(held)
+                    .audit(tx, &Actor::Sira, "incident_mitigated", json!({ "incident_id": id }))
+                    .await?;
+                return Ok(Next::Done);
+            }
+            // Nothing is begun before the way back is over.
+            Some((_, reason)) if MAY_TRY_AGAIN.contains(&reason) && goes_back => WAITING,
+            Some((_, reason)) if MAY_TRY_AGAIN.contains(&reason) => {
+                return decide_if_enabled(tx, id, now).await;
+            }
+            None => return decide_if_enabled(tx, id, now).await,
+            Some((ended, _)) => {
+                let words = format!("its attempt ended as {ended}");
+                escalate(tx, held, "attempt_ended", &words, now).await?;
+                return Ok(Next::Done);
+            }
+        },
+    };
+    store::incident::look_again(tx, id, now + again).await?;
+    Ok(Next::Done)
+}
+
+/// Under the kill switch nothing new starts; nobody is even asked.
+async fn decide_if_enabled(tx: &mut Tx, id: uuid::Uuid, now: Timestamp) -> Result<Next, HealingError> {
+    if store::policy::load_in(tx).await?.autopatch_enabled {
+        return Ok(Next::Decide);
+    }
+    store::incident::look_again(tx, id, now + WAITING).await?;
+    Ok(Next::Done)
 }
 
 /// Keeps the decision where people and the reference system look for it.
