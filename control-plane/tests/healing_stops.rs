@@ -157,3 +157,37 @@ async fn silence_is_an_incident_after_eight_and_a_half_minutes_and_over_with_the
     );
     assert_eq!(case.count("plugin_detectors WHERE suspect_since IS NOT NULL").await, 0);
 }
+
+#[tokio::test]
+async fn a_merchants_wishes_hold_a_cure_back_and_let_it_go_at_once() {
+    let mut case = Case::begin().await;
+    let wishes = format!("/api/ops/merchants/{}/wishes", case.plugin.merchant_id);
+    // A window that is shut now, and for hours to come.
+    let hour = |ahead: i64| (case.plane.now() + jiff::SignedDuration::from_hours(ahead)).to_string()[11..16].to_owned();
+    let window = json!({ "maintenance_window": { "from": hour(3), "to": hour(4) } });
+    case.plane.ops("POST", &wishes, window).await.expect(200);
+    case.beat(sick()).await;
+    case.turn().await;
+    assert_eq!(attempt(&case.plane, "status").await, "pending");
+    let asleep = "plugin_autopatch_attempts WHERE next_look_at > now() + interval '1 hour'";
+    assert_eq!(case.count(asleep).await, 1);
+    let any_time = json!({ "maintenance_window": null });
+    case.plane.ops("POST", &wishes, any_time).await.expect(200);
+    case.turn().await;
+    assert_eq!(attempt(&case.plane, "status").await, "applying");
+}
+
+#[tokio::test]
+async fn a_merchant_that_opted_out_is_changed_by_people_only() {
+    let mut case = Case::begin().await;
+    let wishes = format!("/api/ops/merchants/{}/wishes", case.plugin.merchant_id);
+    case.plane
+        .ops("POST", &wishes, json!({ "opt_out": true }))
+        .await
+        .expect(200);
+    case.beat(sick()).await;
+    case.turn().await;
+    assert_eq!(case.count("plugin_agent_commands").await, 0);
+    let reason = incident(&case.plane, "status || ' ' || escalation_reason").await;
+    assert!(reason.starts_with("escalated") && reason.contains("opted"), "{reason}");
+}

@@ -252,3 +252,57 @@ async fn what_nobody_serves_is_a_problem_too() {
         (200, &hyper::header::HeaderValue::from_static("abc-1"))
     );
 }
+
+#[tokio::test]
+async fn what_a_merchant_wishes_is_kept_told_and_checked() {
+    let plane = Plane::start().await;
+    let plugin = plane.plugin().await;
+    let path = format!("{MERCHANTS}/{}", plugin.merchant_id);
+    let wish = |body: Value| {
+        let path = format!("{path}/wishes");
+        let plane = &plane;
+        async move { plane.ops("POST", &path, body).await }
+    };
+    let nights = json!({ "days": [1, 2], "from": "22:00", "to": "05:00", "utc_offset_minutes": 60 });
+    let stands = wish(json!({ "opt_out": true, "maintenance_window": nights }))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&stands["autopatch_opt_out"], &stands["maintenance_window"]),
+        (&json!(true), &nights)
+    );
+    // What is not named stays.
+    wish(json!({ "opt_out": false })).await.expect(200);
+    assert_eq!(
+        plane.ops("GET", &path, Value::Null).await.expect(200)["maintenance_window"],
+        nights
+    );
+    let open = wish(json!({ "maintenance_window": null })).await.expect(200);
+    assert_eq!(
+        (&open["autopatch_opt_out"], &open["maintenance_window"]),
+        (&json!(false), &Value::Null)
+    );
+    for bad in [
+        json!({ "maintenance_window": { "from": "25:00", "to": "05:00" } }),
+        json!({ "maintenance_window": { "from": "22:00", "to": "05:00", "days": [8] } }),
+        json!({ "maintenance_window": { "from": "22:00", "to": "05:00", "utc_offset_minutes": 9000 } }),
+    ] {
+        wish(bad).await.refuses(400, "invalid_field");
+    }
+    wish(json!({})).await.refuses(400, "missing_required_fields");
+    let nobody = format!("{MERCHANTS}/{}/wishes", plugin.id);
+    plane
+        .ops("POST", &nobody, json!({ "opt_out": true }))
+        .await
+        .refuses(404, "unknown_merchant");
+    let watcher = people::sign(&people::claims("eve", &["compliance_ops"], plane.now()));
+    let refused = plane
+        .api
+        .send("POST", &format!("{path}/wishes"), &watcher, "{\"opt_out\": true}")
+        .await;
+    refused.refuses(403, "forbidden");
+    let told = "SELECT count(*) FROM plugin_audit WHERE action = 'merchant_wishes_changed' AND actor_id = 'ada'";
+    assert_eq!(plane.database.number(told).await, 3);
+    let list = plane.ops("GET", MERCHANTS, Value::Null).await.expect(200);
+    assert_eq!(list["merchants"].as_array().unwrap().len(), 1);
+}

@@ -11,6 +11,7 @@ mod entropy;
 pub mod healing;
 pub mod ingest;
 pub mod learn;
+pub mod merchant;
 pub mod once;
 pub mod plugin;
 pub mod release;

@@ -1,21 +1,31 @@
-//! `POST /api/ops/merchants`.
+//! `/api/ops/merchants`: who they are, and what they want of automatic changes.
 
 use axum::{
     Json,
-    extract::State,
+    extract::{Path, State},
     http::{HeaderMap, StatusCode},
 };
 use plugmend_shared::ids::MerchantId;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::write::{actor, once_key};
+use super::write::{actor, id_in_path, once_key};
 use crate::{
-    http::{ApiError, AppState, JsonBody, auth::PayAdmin},
-    service::plugin::{MerchantStored, PluginError, add_merchant},
+    domain::policy::MaintenanceWindow,
+    http::{
+        ApiError, AppState, JsonBody, QueryParams,
+        auth::{Operator, PayAdmin},
+    },
+    service::{
+        merchant::{self, Wishes, WishesError},
+        plugin::{MerchantStored, PluginError, add_merchant},
+    },
+    store::{self, merchant::MerchantView},
 };
 
 /// The longest name, in bytes.
 const MAX_NAME: usize = 200;
+const PAGE: u16 = 50;
+const LONGEST_PAGE: u16 = 500;
 
 /// A merchant to be stored.
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,6 +62,104 @@ pub async fn create(
     };
     let stored = add_merchant(&state.db, &actor(&operator), merchant, key.as_ref(), now).await?;
     Ok((StatusCode::CREATED, Json(stored)))
+}
+
+/// Which part of the list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// The `next` of the page before.
+    after: Option<MerchantId>,
+    limit: Option<u16>,
+}
+
+/// One page of merchants.
+#[derive(Debug, Serialize)]
+pub struct Merchants {
+    merchants: Vec<MerchantView>,
+    /// Give it as `after` to have the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<MerchantId>,
+}
+
+/// `GET /api/ops/merchants?after&limit`.
+pub async fn list(
+    State(state): State<AppState>,
+    _operator: Operator,
+    QueryParams(page): QueryParams<Page>,
+) -> Result<Json<Merchants>, ApiError> {
+    let limit = usize::from(page.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE));
+    let merchants = store::merchant::list(&state.db, None, page.after, i64::try_from(limit).unwrap_or(1)).await?;
+    let next = merchants
+        .last()
+        .filter(|_| merchants.len() == limit)
+        .map(|last| last.id);
+    Ok(Json(Merchants { merchants, next }))
+}
+
+/// `GET /api/ops/merchants/{id}`.
+pub async fn show(
+    State(state): State<AppState>,
+    _operator: Operator,
+    Path(id): Path<String>,
+) -> Result<Json<MerchantView>, ApiError> {
+    let id = id_in_path(&id, "merchant")?;
+    let found = store::merchant::list(&state.db, Some(id), None, 1).await?.pop();
+    found.map(Json).ok_or_else(|| WishesError::UnknownMerchant.into())
+}
+
+/// What a merchant wants from now on; what is not named stays.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewWishes {
+    /// No automatic changes at all.
+    #[serde(default)]
+    opt_out: Option<bool>,
+    /// When they may be made; null: at any time.
+    #[serde(default, deserialize_with = "named")]
+    #[expect(clippy::option_option, reason = "null and absent are two things")]
+    maintenance_window: Option<Option<MaintenanceWindow>>,
+}
+
+/// Tells null from absent.
+#[expect(clippy::option_option, reason = "null and absent are two things")]
+fn named<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<MaintenanceWindow>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+/// `POST /api/ops/merchants/{id}/wishes`.
+pub async fn wish(
+    State(state): State<AppState>,
+    PayAdmin(operator): PayAdmin,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    JsonBody(new): JsonBody<NewWishes>,
+) -> Result<Json<MerchantView>, ApiError> {
+    let id: MerchantId = id_in_path(&id, "merchant")?;
+    if new.opt_out.is_none() && new.maintenance_window.is_none() {
+        return Err(ApiError::bad_request("missing_required_fields", "Nothing is wished")
+            .detail("say opt_out, maintenance_window, or both"));
+    }
+    let key = once_key(&headers, &operator, &format!("POST merchants/{id}/wishes"), &new)?;
+    let wishes = Wishes {
+        opt_out: new.opt_out,
+        maintenance_window: new.maintenance_window,
+    };
+    let now = state.clock.now();
+    let stored = merchant::wish(&state.db, &actor(&operator), id, &wishes, key.as_ref(), now).await?;
+    Ok(Json(stored))
+}
+
+impl From<WishesError> for ApiError {
+    fn from(error: WishesError) -> Self {
+        match error {
+            WishesError::UnknownMerchant => Self::not_found("unknown_merchant", "There is no such merchant"),
+            WishesError::Window(why) => {
+                Self::bad_request("invalid_field", "A field can not be read").detail(why.to_string())
+            }
+            WishesError::Once(error) => error.into(),
+        }
+    }
 }
 
 impl From<PluginError> for ApiError {

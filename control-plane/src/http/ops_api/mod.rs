@@ -41,7 +41,9 @@ pub fn router() -> Router<AppState> {
             post(incidents::manual_action),
         )
         .route("/api/ops/autopatch-attempts", get(incidents::attempts))
-        .route("/api/ops/merchants", post(merchants::create))
+        .route("/api/ops/merchants", get(merchants::list).post(merchants::create))
+        .route("/api/ops/merchants/{id}", get(merchants::show))
+        .route("/api/ops/merchants/{id}/wishes", post(merchants::wish))
         .route("/api/ops/plugins", get(plugins::list).post(plugins::create))
         .route("/api/ops/plugins/{id}", get(plugins::show))
         .route("/api/ops/plugins/{id}/commands", post(commands::create))
