@@ -44,7 +44,7 @@ sqlx: ## write .sqlx anew from the queries in the code (commit the outcome)
 bench: ## the figures that must hold, each beside what it is compared with; PARTS="bytes agent detect ingest" picks some
 	@tests/setup/run-bench $(PARTS)
 
-soak: build ## kill agent and control plane at random moments for SOAK_MINUTES (15)
+soak: build ## kill agent and control plane at random moments for SOAK_MINUTES (15), then under SOAK_INCIDENTS (10000)
 	@PLUGMEND_BUILT=1 $(BIN)/plugmend-soak
 
 fuzz: ## fuzz everything that reads bytes from the network, FUZZ_SECONDS (30) a target; needs nightly and cargo-fuzz

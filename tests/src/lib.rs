@@ -4,7 +4,9 @@
 //! only, lives in temporary folders, and is ended by process id, also when a test fails.
 
 pub mod bench;
+pub mod crowd;
 pub mod demo;
+pub mod dice;
 pub mod fleet_sim;
 pub mod house;
 pub mod load;

@@ -12,6 +12,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::json;
 
 use crate::{
+    dice::Dice,
     shop::shelf::{self, Shelf},
     system::{Backstage, Ended, Hooks, Host, Plugin, Probe, Terms},
 };
@@ -35,18 +36,6 @@ pub struct Tally {
     pub control_plane_deaths: u64,
 }
 
-/// Numbers that look random and can be had again: xorshift64*, by Vigna.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % sides
-    }
-}
-
 /// A seed to begin with.
 pub fn seed() -> Result<u64> {
     let mut random = [0; 8];
@@ -56,7 +45,7 @@ pub fn seed() -> Result<u64> {
 
 /// Goes on for `how_long`; fails at the first thing that is not as it should be.
 pub async fn run(layout: &str, how_long: Duration, seed: u64) -> Result<Tally> {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut backstage = Backstage::start("shelf", "", Terms::default()).await?;
     for version in VERSIONS {
         backstage.publish(version, shelf::write)?;
@@ -153,17 +142,6 @@ fn host(plugin: &Path, layout: &str, shop: &Shelf) -> Host {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dice_fall_the_same_way_for_the_same_seed() {
-        let fall = |seed| {
-            let mut dice = Dice(seed);
-            (0..20).map(|_| dice.roll(6)).collect::<Vec<_>>()
-        };
-        assert_eq!(fall(7), fall(7));
-        assert_ne!(fall(7), fall(9));
-        assert!(fall(7).iter().all(|n| *n < 6));
-    }
 
     #[test]
     fn a_plugin_of_two_versions_is_not_whole() {

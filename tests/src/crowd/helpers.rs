@@ -1,0 +1,62 @@
+//! SIRA and the staging runner: one small server that says yes to everything.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use super::fleet::CURED;
+
+/// The server.
+pub struct Helpers {
+    at: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Helpers {
+    /// Starts it.
+    pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("bind a port")?;
+        let at = listener.local_addr()?;
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let service = service_fn(|request: Request<Incoming>| async move {
+                    Ok::<_, std::convert::Infallible>(Response::new(answer(request.uri().path())))
+                });
+                tokio::spawn(async move {
+                    // A replica that was killed hangs up.
+                    let _ = http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        Ok(Self { at, task })
+    }
+
+    /// Its address, for both.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.at)
+    }
+}
+
+impl Drop for Helpers {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn answer(path: &str) -> Full<Bytes> {
+    let said = if path == "/run" {
+        json!({ "ok": true, "passed": true, "tests_run": 2, "duration_ms": 7, "errors": [], "logs": [] })
+    } else {
+        json!({ "action": "patch", "patch_version": CURED, "confidence": 0.87, "explanation": "it fixes this" })
+    };
+    Full::new(Bytes::from(said.to_string()))
+}
