@@ -242,9 +242,15 @@ fn doubt(watch: &Watch, seen: &Seen) -> Option<String> {
     if watch.proof_wanted && !seen.proven {
         return Some("nothing showed that the new version is the one that runs".to_owned());
     }
-    let share = rate((seen.errors, seen.requests));
-    if seen.errors >= ENOUGH_FAILURES && share > threshold(&watch.policy) {
-        return Some(format!("{:.0} % of requests fail, as they did before", share * 100.0));
+    // Not worse than before by more than chance, and far from well.
+    for (what, failures, all) in [
+        ("requests", seen.errors, seen.requests),
+        ("webhooks", seen.webhook_failed, seen.webhook_total),
+    ] {
+        let share = rate((failures, all));
+        if failures >= ENOUGH_FAILURES && share > threshold(&watch.policy) {
+            return Some(format!("{:.0} % of {what} fail, as they did before", share * 100.0));
+        }
     }
     None
 }

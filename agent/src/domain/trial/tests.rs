@@ -122,6 +122,19 @@ fn without_proof_of_the_new_version_nothing_is_called_healthy() {
     assert_eq!(code(&judge(&watch(), &seen)), "inconclusive");
 }
 
+#[test]
+fn webhooks_that_go_on_failing_are_watched_on_and_never_called_healthy() {
+    let mut sick = watch();
+    (sick.before.webhook_total, sick.before.webhook_failed) = (100, 60);
+    let mut seen = seen(90);
+    (seen.webhook_total, seen.webhook_failed) = (50, 30);
+    assert_eq!(code(&judge(&sick, &seen)), "go on");
+    seen.elapsed = Duration::from_secs(90 + 1800);
+    assert_eq!(code(&judge(&sick, &seen)), "inconclusive");
+    seen.webhook_failed = 1;
+    assert_eq!(code(&judge(&sick, &seen)), "healthy");
+}
+
 proptest! {
     #[test]
     fn a_watch_always_ends(
