@@ -58,6 +58,12 @@ pub fn machine_boot() -> String {
         .unwrap_or_default()
 }
 
+/// Seconds since the machine's start (`/proc/uptime`, proc(5)); `None` when that can not be told.
+pub fn machine_uptime() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/uptime").ok()?;
+    text.split(['.', ' ']).next()?.parse().ok()
+}
+
 fn share(part: u64, whole: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a share does not need more than 52 bits")]
     let share = part as f64 / whole.max(1) as f64;
@@ -73,5 +79,6 @@ mod tests {
         let host = Facts::default().sample(Path::new("/var/not/there/yet")).unwrap();
         assert!((0.0..=1.0).contains(&host.cpu) && host.memory > 0.0 && host.memory <= 1.0);
         assert!(host.disk_free_bytes > 0 && own_rss() > 0 && !machine_boot().is_empty());
+        assert!(machine_uptime().is_some_and(|seconds| seconds > 0));
     }
 }

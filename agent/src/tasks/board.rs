@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use plugmend_shared::{
-    detect::Finding,
+    detect::{Finding, IncidentType},
     ids::CommandId,
     protocol::heartbeat::{IntegrityReport, SettingsReport},
 };
@@ -141,6 +141,9 @@ pub struct Shown {
     /// What the agent's own detector found and the control plane has not heard yet.
     #[serde(default)]
     pub early: Vec<Finding>,
+    /// What it holds for ill now; absent before its first look.
+    #[serde(default)]
+    pub ill: Option<Vec<IncidentType>>,
     /// What else is wrong, by what it is about.
     pub troubles: BTreeMap<String, String>,
 }
@@ -163,6 +166,7 @@ impl Default for Board {
                 integrity: None,
                 settings: None,
                 early: Vec::new(),
+                ill: None,
                 troubles: BTreeMap::new(),
             }),
             standing: watch::Sender::new(Standing::Starting),

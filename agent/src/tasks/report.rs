@@ -107,6 +107,7 @@ impl Reporter {
             installed: installed.report,
             settings: shown.settings,
             early: shown.early,
+            ill: shown.ill,
             audit: common.kept.audit()?,
         })
     }

@@ -2,17 +2,20 @@
 //! goes at once. Two eyes: a burst needs no history; the detector that the control plane runs over heartbeats runs here
 //! over windows of a few seconds, and knows what is usual for this plugin.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use plugmend_shared::{
-    detect::{self, Finding, Observation, PluginState, Prior, Settings},
+    detect::{self, Finding, IncidentType, Observation, PluginState, Prior, Settings},
     protocol::heartbeat::MAX_EARLY,
 };
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{Common, board::chain, rest};
-use crate::domain::trial::{LiveCounters as _, RequestCounts};
+use crate::{
+    domain::trial::{LiveCounters as _, RequestCounts},
+    platform::facts::machine_uptime,
+};
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(5);
@@ -22,6 +25,8 @@ const ENOUGH: u64 = 5;
 const CALM_LOOKS: u32 = 12;
 /// What the detector finds sends at most one heartbeat early in this time.
 const EARLY_EVERY: Duration = Duration::from_mins(1);
+/// An illness is told of for this long after the detector has let go of it: what comes and goes is one illness.
+const TOLD_FOR: Duration = Duration::from_secs(30);
 /// What the detector has learnt is kept this often.
 const KEEP_EVERY: Duration = Duration::from_mins(5);
 
@@ -48,6 +53,8 @@ struct Detector {
     kept_at: Duration,
     /// When it last sent a heartbeat early.
     early_at: Option<Duration>,
+    /// What is told to be ill, and when it last was.
+    told: BTreeMap<IncidentType, Duration>,
 }
 
 impl Detector {
@@ -68,6 +75,7 @@ impl Detector {
             looked_at: now,
             kept_at: now,
             early_at: None,
+            told: BTreeMap::new(),
         }
     }
 
@@ -76,12 +84,23 @@ impl Detector {
         let elapsed = common.hub.elapsed();
         let length = elapsed.saturating_sub(self.looked_at);
         self.looked_at = elapsed;
-        let observation = observation(&self.last, now, length, common.clock.now().as_second(), elapsed);
+        let observation = observation(
+            &self.last,
+            now,
+            length,
+            common.clock.now().as_second(),
+            machine_uptime(),
+        );
         let findings = detect::advance(&mut self.state, &observation, &Prior::default(), &self.settings);
         self.last = now.clone();
+        let ill = still_told(&mut self.told, self.state.ill(), elapsed);
+        common.board.show(|shown| shown.ill = Some(ill));
         if elapsed.saturating_sub(self.kept_at) >= KEEP_EVERY {
             self.kept_at = elapsed;
             self.keep(common);
+        }
+        for over in &findings.recovered {
+            info!(kind = %over, "the plugin is well again");
         }
         if findings.opened.is_empty() {
             return false;
@@ -104,6 +123,17 @@ impl Detector {
     }
 }
 
+/// What is told to be ill at `now`: what is, and what was within [`TOLD_FOR`].
+fn still_told(
+    told: &mut BTreeMap<IncidentType, Duration>,
+    ill: impl Iterator<Item = IncidentType>,
+    now: Duration,
+) -> Vec<IncidentType> {
+    told.extend(ill.map(|one| (one, now)));
+    told.retain(|_, at| now.saturating_sub(*at) < TOLD_FOR);
+    told.keys().copied().collect()
+}
+
 /// The newest word on each illness stays; few wait.
 fn add(early: &mut Vec<Finding>, opened: Vec<Finding>) {
     early.retain(|old| opened.iter().all(|new| new.incident_type != old.incident_type));
@@ -111,13 +141,14 @@ fn add(early: &mut Vec<Finding>, opened: Vec<Finding>) {
     early.truncate(MAX_EARLY);
 }
 
-/// What was counted between two looks.
+/// What was counted between two looks. Caches are cold after a start of the machine; a start of the agent says nothing of
+/// the plugin.
 fn observation<'a>(
     last: &RequestCounts,
     now: &'a RequestCounts,
     length: Duration,
     at: i64,
-    uptime: Duration,
+    machine_uptime: Option<u64>,
 ) -> Observation<'a> {
     Observation {
         at,
@@ -127,7 +158,7 @@ fn observation<'a>(
         webhook_total: Some(now.webhook_total.saturating_sub(last.webhook_total)),
         webhook_failed: Some(now.webhook_failed.saturating_sub(last.webhook_failed)),
         version: now.version_seen.as_deref().unwrap_or_default(),
-        uptime_s: Some(uptime.as_secs()),
+        uptime_s: machine_uptime,
         ..Observation::default()
     }
 }
@@ -198,18 +229,26 @@ mod tests {
     #[test]
     fn the_detector_is_told_what_was_counted_between_two_looks() {
         let (last, now) = (counts(1000, 20), counts(1010, 27));
-        let seen = observation(
-            &last,
-            &now,
-            Duration::from_millis(5_100),
-            1_700_000_000,
-            Duration::from_mins(1),
-        );
+        let seen = observation(&last, &now, Duration::from_millis(5_100), 1_700_000_000, Some(60));
         assert_eq!(
             (seen.window_s, seen.requests, seen.errors),
             (Some(5), Some(10), Some(7))
         );
         assert!(seen.counts_errors() && seen.counts_webhooks());
+    }
+
+    #[test]
+    fn an_illness_that_comes_and_goes_is_one_illness() {
+        let mut told = BTreeMap::new();
+        let mut at =
+            |seconds, ill: &[IncidentType]| still_told(&mut told, ill.iter().copied(), Duration::from_secs(seconds));
+        let webhooks = IncidentType::WebhookFailRate;
+        assert_eq!(at(0, &[]), []);
+        assert_eq!(at(5, &[webhooks]), [webhooks]);
+        assert_eq!(at(30, &[]), [webhooks]);
+        assert_eq!(at(34, &[webhooks]), [webhooks]);
+        assert_eq!(at(63, &[]), [webhooks]);
+        assert_eq!(at(64, &[]), []);
     }
 
     #[test]

@@ -123,6 +123,9 @@ fn check_reports(heartbeat: &Heartbeat) -> Result<(), HeartbeatError> {
     if heartbeat.early.len() > MAX_EARLY || !heartbeat.early.iter().all(possible) {
         return Err(field("early", "has more than 8 findings, or a number that is none"));
     }
+    if heartbeat.ill.as_ref().is_some_and(|ill| ill.len() > MAX_EARLY) {
+        return Err(field("ill", "has more than 8 entries"));
+    }
     if let Some(agent) = &heartbeat.agent {
         let fits = agent.version.len() <= MAX_VERSION
             && agent.reduced_protection.len() <= MAX_NOTES

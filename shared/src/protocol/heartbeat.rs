@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::command::{Command, HealthPolicy};
 use crate::{
-    detect::Finding,
+    detect::{Finding, IncidentType},
     ids::{BootId, Digest, MerchantId, PluginId},
     telemetry::Window,
 };
@@ -64,12 +64,16 @@ pub struct Heartbeat {
     /// at most eight. The windows that it carries say the same in counts: this is why they came now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub early: Vec<Finding>,
+    /// What the agent's own detector holds for ill now, and has within the last half minute; at most eight. Absent from whoever
+    /// does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ill: Option<Vec<IncidentType>>,
     /// The newest checkpoint of the audit trail that the agent was given and keeps, as its witness.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<String>,
 }
 
-/// The most findings of the agent's own detector in one heartbeat.
+/// The most findings of the agent's own detector in one heartbeat, and the most illnesses.
 pub const MAX_EARLY: usize = 8;
 
 /// The most windows that one heartbeat may carry; the rest of a spool follows in the next.

@@ -122,6 +122,7 @@ fn heartbeat(member: &Member) -> Heartbeat {
         installed: None,
         settings: None,
         early: Vec::new(),
+        ill: None,
         audit: None,
     }
 }

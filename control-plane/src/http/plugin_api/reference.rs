@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::http::{ApiError, body};
 
 /// Fields that only an agent sends; from a plugin without one they would be hearsay.
-const AGENTS_ONLY: [&str; 8] = [
+const AGENTS_ONLY: [&str; 9] = [
     "boot_id",
     "seq",
     "agent",
@@ -16,6 +16,7 @@ const AGENTS_ONLY: [&str; 8] = [
     "installed",
     "settings",
     "early",
+    "ill",
 ];
 const MAX_CAPABILITIES: usize = 5;
 const MAX_CAPABILITY: usize = 32;

@@ -7,12 +7,10 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use plugmend_shared::{
-    bundle::{fit::Misfit, manifest::Compatibility},
+    bundle::manifest::Compatibility,
     detect::{
-        Detector, Evidence, Finding, FleetNow, IncidentType, Observation, PluginState, Prior, Settings, Telemetry,
-        advance,
+        FleetNow, IncidentType, Observation, PluginState, Prior, Settings, advance,
         fleet::{Deviation, FleetState},
-        severity,
     },
     ids::{MerchantId, PluginId},
     protocol::heartbeat::Heartbeat,
@@ -20,6 +18,7 @@ use plugmend_shared::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::facts::facts;
 use crate::{
     service::healing::{Observed, observe},
     store::{
@@ -35,7 +34,8 @@ const MODELLED: [IncidentType; 3] = [
     IncidentType::ErrorSpike,
     IncidentType::TelemetryAnomaly,
 ];
-/// How long an agent's early word counts; by then our own detectors agree, or it is over.
+/// How long an agent's early word counts, unless it says that it goes on or that it is over; by then our own detectors
+/// agree, or it is over.
 const EARLY_LASTS: SignedDuration = SignedDuration::from_mins(15);
 
 /// What this process hears of the fleet as a whole: a large sample, by which one plugin's trouble is told from everybody's
@@ -129,6 +129,7 @@ fn examine(
     let settings = Settings::default();
     let (mut findings, mut recovered) = (BTreeMap::new(), BTreeSet::new());
     let mut early_until = known.early_until;
+    let mut agent_holds: Option<&[IncidentType]> = None;
     // Whoever speaks is not silent.
     recovered.insert(IncidentType::HeartbeatMissed);
     for heartbeat in &news.heartbeats {
@@ -157,6 +158,12 @@ fn examine(
             findings.entry(finding.incident_type).or_insert(*finding);
             early_until = now.checked_add(EARLY_LASTS).ok();
         }
+        if let Some(ill) = &heartbeat.ill {
+            agent_holds = Some(ill);
+            if early_until.is_some() && !ill.is_empty() {
+                early_until = now.checked_add(EARLY_LASTS).ok();
+            }
+        }
         for (incident_type, verdict) in facts(heartbeat, limit) {
             if let Some(finding) = verdict {
                 recovered.remove(&incident_type);
@@ -168,14 +175,14 @@ fn examine(
         }
     }
     let backed: BTreeSet<IncidentType> = state.ill().collect();
-    if early_until.is_none_or(|until| now >= until) {
-        early_until = None;
-        recovered.extend(
-            MODELLED
-                .into_iter()
-                .filter(|one| !backed.contains(one) && !findings.contains_key(one)),
-        );
-    }
+    early_until = early_until.filter(|until| now < *until);
+    // Its word stands until its time is over or it says itself that the illness is.
+    let agent_holds = |one: &IncidentType| early_until.is_some() && agent_holds.is_none_or(|ill| ill.contains(one));
+    recovered.extend(
+        MODELLED
+            .into_iter()
+            .filter(|one| !backed.contains(one) && !findings.contains_key(one) && !agent_holds(one)),
+    );
     recovered.retain(|over| ill.remove(over));
     ill.extend(findings.keys());
     let next = Remembered {
@@ -201,67 +208,6 @@ fn examine(
     (next, state.word(), observed)
 }
 
-/// What a heartbeat states as a fact; for each, the finding, or none where all is well. What it does not speak of is not
-/// in the list.
-fn facts(heartbeat: &Heartbeat, limit: Option<&Compatibility>) -> Vec<(IncidentType, Option<Finding>)> {
-    let mut facts = Vec::new();
-    if let Some(integrity) = &heartbeat.integrity {
-        let differing = integrity.differing.len().max(1);
-        let finding = (!integrity.intact).then(|| {
-            let since = integrity.checked_at.as_second();
-            certain(IncidentType::SignatureInvalid, since, differing)
-        });
-        facts.push((IncidentType::SignatureInvalid, finding));
-    }
-    if let Some(settings) = &heartbeat.settings {
-        let since = settings.checked_at.as_second();
-        let drifted = settings.drifted.len().max(1);
-        let is_drifted = settings.managed_sha256 != settings.found_sha256 || !settings.drifted.is_empty();
-        let finding = is_drifted.then(|| certain(IncidentType::ConfigDrift, since, drifted));
-        facts.push((IncidentType::ConfigDrift, finding));
-    }
-    if let Some(limit) = limit {
-        let environment = environment(heartbeat);
-        let misfit = matches!(limit.runs_on(&environment), Err(Misfit::Environment { .. }));
-        let since = heartbeat.timestamp.as_second();
-        let finding = misfit.then(|| certain(IncidentType::VersionIncompatibility, since, 1));
-        facts.push((IncidentType::VersionIncompatibility, finding));
-    }
-    facts
-}
-
-/// A finding that is no guess.
-fn certain(incident_type: IncidentType, since: i64, count: usize) -> Finding {
-    #[expect(clippy::cast_precision_loss, reason = "a hundred at most")]
-    let observed = count as f64;
-    Finding {
-        incident_type,
-        severity: severity(incident_type, &Telemetry::default()),
-        confidence: 1.0,
-        evidence: Evidence {
-            detector: Detector::Rule,
-            since,
-            observed,
-            expected: 0.0,
-            excess_per_hour: None,
-        },
-    }
-}
-
-/// Versions of what the plugin runs on, as it says.
-fn environment(heartbeat: &Heartbeat) -> BTreeMap<String, String> {
-    let text = |value: &Value| match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    };
-    heartbeat
-        .env
-        .iter()
-        .filter_map(|(name, value)| Some((name.clone(), text(value)?)))
-        .collect()
-}
-
 /// What is kept with an incident: the heartbeat but its windows, and the last of them.
 fn snapshot(heartbeat: &Heartbeat) -> Value {
     let mut snapshot = serde_json::to_value(Heartbeat {
@@ -277,7 +223,7 @@ fn snapshot(heartbeat: &Heartbeat) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::facts::certain, *};
 
     fn heartbeat(extra: Value) -> Heartbeat {
         let mut beat = json!({
@@ -362,6 +308,25 @@ mod tests {
         let (still, seen) = look(&heartbeat(json!({ "timestamp": "2026-11-01T00:12:00Z" })), &early, None);
         assert_eq!((still.ill.len(), seen.recovered.len()), (1, 0));
         let (over, seen) = look(&heartbeat(json!({ "timestamp": "2026-11-01T00:26:00Z" })), &still, None);
+        assert_eq!((over.ill.len(), seen.recovered.len()), (0, 1));
+    }
+
+    #[test]
+    fn an_agent_says_itself_that_what_it_found_early_is_over() {
+        let finding = certain(IncidentType::ErrorSpike, 1_793_491_800, 9);
+        let said = json!({ "early": [finding], "ill": ["error_spike"] });
+        let (early, _) = look(&heartbeat(said), &Remembered::default(), None);
+        let goes_on = json!({ "timestamp": "2026-11-01T00:20:00Z", "ill": ["error_spike"] });
+        let (still, seen) = look(&heartbeat(goes_on), &early, None);
+        assert_eq!((still.ill.len(), seen.recovered.len()), (1, 0));
+        let later = json!({ "timestamp": "2026-11-01T00:30:00Z", "ill": ["error_spike"] });
+        let (still, _) = look(&heartbeat(later), &still, None);
+        assert_eq!(still.ill.len(), 1, "it says that it goes on");
+        let (over, seen) = look(
+            &heartbeat(json!({ "timestamp": "2026-11-01T00:31:00Z", "ill": [] })),
+            &still,
+            None,
+        );
         assert_eq!((over.ill.len(), seen.recovered.len()), (0, 1));
     }
 

@@ -5,6 +5,7 @@
 
 mod batch;
 mod detect;
+mod facts;
 mod flusher;
 
 use std::{sync::Arc, time::Duration};
