@@ -189,6 +189,30 @@ pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Option<Held>, StoreError> {
     }))
 }
 
+/// Whether another open incident of the same plugin is decided about first: the one that was seen earlier, or says more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn waits_behind(tx: &mut Tx, incident: &Incident) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(
+        r#"WITH kinds (kind) AS (SELECT ARRAY['signature_invalid', 'version_incompatibility', 'config_drift',
+             'webhook_fail_rate', 'error_spike', 'telemetry_anomaly', 'heartbeat_missed'])
+           SELECT EXISTS (
+             SELECT 1 FROM plugin_incidents other, kinds
+             WHERE other.merchant_plugin_id = $1 AND other.id <> $2 AND other.duplicate_of IS NULL
+               AND other.status = 'open' AND other.sira_decision IS NULL AND other.next_look_at IS NOT NULL
+               AND (other.detected_at, array_position(kind, other.incident_type), other.id)
+                 < ($3, array_position(kind, $4), $2)) AS "found!""#,
+        incident.plugin_id.0,
+        incident.id,
+        incident.detected_at.to_sqlx() as _,
+        incident.incident_type.as_str(),
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(found)
+}
+
 /// What a transition writes beside the status.
 #[derive(Debug, Clone, Default)]
 pub struct Change {

@@ -24,8 +24,8 @@ use crate::{
 
 /// How often an attempt is looked at whose order has not ended; its end is heard of at once.
 pub const LISTEN: SignedDuration = SignedDuration::from_mins(2);
-/// How often after that, until the plugin was heard.
-const CONFIRM: SignedDuration = SignedDuration::from_secs(10);
+/// How often after that, until the plugin was heard: soon at first, at last every ten seconds.
+const CONFIRM: (SignedDuration, SignedDuration) = (SignedDuration::from_secs(1), SignedDuration::from_secs(10));
 /// How long the plugin may take to be heard again.
 const HEARD_WITHIN: SignedDuration = SignedDuration::from_mins(15);
 /// Fewer requests prove nothing.
@@ -90,7 +90,8 @@ impl Healing {
         let is_heard = attempt.order_ended_at.is_some() && situation.last_heard.is_some_and(|heard| heard >= ended_at);
         if !is_heard || !is_in_force(attempt, &situation) {
             if now.duration_since(ended_at) < HEARD_WITHIN {
-                store::attempt::look_again(tx, attempt.id, now + CONFIRM, (None, None), now).await?;
+                let pause = (now.duration_since(ended_at) / 2).clamp(CONFIRM.0, CONFIRM.1);
+                store::attempt::look_again(tx, attempt.id, now + pause, (None, None), now).await?;
                 return Ok(());
             }
             let end = if is_heard {
@@ -106,7 +107,7 @@ impl Healing {
         let rates = store::attempt::error_rates(tx, parties, attempt.status_since).await?;
         let result = production_result(attempt, said, &rates);
         if is_worse(&rates, policy.auto_rollback_on_error_rate_threshold) {
-            let words = "more requests fail since the change than before it, by the plugin's own telemetry";
+            let words = "more requests or webhooks fail since the change than before it, by the plugin's own telemetry";
             let end = End::rolled_back("worse", words).produced(result).blaming();
             self.go_back(tx, held, attempt, words, now).await?;
             end::end(tx, held, attempt, &end, now).await?;
@@ -198,8 +199,8 @@ fn production_result(attempt: &Attempt, said: &Said, rates: &Rates) -> Value {
     json!({
         "applied_at": attempt.status_since,
         "health_check_passed": said.healthy,
-        "error_rate_before": said.rates.0.or_else(|| share(rates.errors_before, rates.requests_before)),
-        "error_rate_after": said.rates.1.or_else(|| share(rates.errors_after, rates.requests_after)),
+        "error_rate_before": said.rates.0.or_else(|| share(rates.before.errors, rates.before.requests)),
+        "error_rate_after": said.rates.1.or_else(|| share(rates.after.errors, rates.after.requests)),
         "explanation": said.words,
     })
 }
@@ -209,44 +210,72 @@ fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// Whether the errors since a change are over the limit and worse than before it, by more than chance does (the
-/// difference of two shares against its standard error).
+/// Whether requests or webhooks fail more since a change than before it.
 fn is_worse(rates: &Rates, limit: f64) -> bool {
-    let (Some(before), Some(after)) = (
-        share(rates.errors_before, rates.requests_before),
-        share(rates.errors_after, rates.requests_after),
-    ) else {
+    let (before, after) = (rates.before, rates.after);
+    worse((before.errors, before.requests), (after.errors, after.requests), limit)
+        || worse(
+            (before.webhooks_failed, before.webhooks),
+            (after.webhooks_failed, after.webhooks),
+            limit,
+        )
+}
+
+/// Whether the failures since a change, each with of how many, are over the limit and worse than before it, by more than
+/// chance does (the difference of two shares against its standard error).
+fn worse(before: (u64, u64), after: (u64, u64), limit: f64) -> bool {
+    let (Some(was), Some(is)) = (share(before.0, before.1), share(after.0, after.1)) else {
         return false;
     };
-    if rates.requests_after < FEWEST_REQUESTS || rates.requests_before < FEWEST_REQUESTS || after <= limit {
+    if before.1 < FEWEST_REQUESTS || after.1 < FEWEST_REQUESTS || is <= limit {
         return false;
     }
     #[expect(clippy::cast_precision_loss, reason = "counts of requests")]
-    let (n, m) = (rates.requests_before as f64, rates.requests_after as f64);
-    let pooled = (before * n + after * m) / (n + m);
+    let (n, m) = (before.1 as f64, after.1 as f64);
+    let pooled = (was * n + is * m) / (n + m);
     let error = (pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m)).sqrt();
-    after - before > WORSE_BY * error.max(f64::EPSILON)
+    is - was > WORSE_BY * error.max(f64::EPSILON)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::attempt::Counts;
 
-    fn rates(requests_before: u64, errors_before: u64, requests_after: u64, errors_after: u64) -> Rates {
+    fn errors(requests_before: u64, before: u64, requests_after: u64, after: u64) -> Rates {
+        let side = |requests, errors| Counts {
+            requests,
+            errors,
+            ..Counts::default()
+        };
         Rates {
-            requests_before,
-            errors_before,
-            requests_after,
-            errors_after,
+            before: side(requests_before, before),
+            after: side(requests_after, after),
         }
     }
 
     #[test]
     fn worse_means_over_the_limit_and_worse_than_before() {
-        assert!(is_worse(&rates(1000, 10, 100, 60), 0.1));
-        assert!(!is_worse(&rates(1000, 600, 100, 60), 0.1), "as bad as before");
-        assert!(!is_worse(&rates(1000, 10, 100, 5), 0.1), "below the limit");
-        assert!(!is_worse(&rates(1000, 10, 10, 10), 0.1), "too few to tell");
-        assert!(!is_worse(&rates(0, 0, 100, 100), 0.1), "nothing to compare with");
+        assert!(is_worse(&errors(1000, 10, 100, 60), 0.1));
+        assert!(!is_worse(&errors(1000, 600, 100, 60), 0.1), "as bad as before");
+        assert!(!is_worse(&errors(1000, 10, 100, 5), 0.1), "below the limit");
+        assert!(!is_worse(&errors(1000, 10, 10, 10), 0.1), "too few to tell");
+        assert!(!is_worse(&errors(0, 0, 100, 100), 0.1), "nothing to compare with");
+    }
+
+    #[test]
+    fn webhooks_that_fail_count_like_requests_that_do() {
+        let side = |webhooks, webhooks_failed| Counts {
+            requests: 1000,
+            webhooks,
+            webhooks_failed,
+            ..Counts::default()
+        };
+        let rates = |before, after| Rates { before, after };
+        assert!(is_worse(&rates(side(200, 100), side(100, 100)), 0.1));
+        assert!(
+            !is_worse(&rates(side(200, 100), side(100, 50)), 0.1),
+            "as bad as before"
+        );
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         attempt::{self, Attempt},
         decision::Action,
         event::EventKind,
-        incident::Status,
+        incident::{ECHO, Status},
         policy::{Reason, Verdict},
     },
     store::{
@@ -136,6 +136,9 @@ async fn look(tx: &mut Tx, held: &Held, now: Timestamp) -> Result<Next, HealingE
         && now.duration_since(incident.status_since) >= longest
     {
         match becomes {
+            Status::Closed if was_ill_to_the_end(held) => {
+                escalate(tx, held, "not_cured", "the cure held, and the plugin is still ill", now).await?;
+            }
             Status::Closed => close(tx, held, "cured", now).await?,
             _ => escalate(tx, held, "took_too_long", "it has taken too long", now).await?,
         }
@@ -145,6 +148,8 @@ async fn look(tx: &mut Tx, held: &Held, now: Timestamp) -> Result<Next, HealingE
         Status::Mitigated => WAITING,
         Status::Escalated | Status::Closed => LEFT_ALONE,
         Status::Open | Status::InProgress if is_minded => MINDED,
+        // One illness shows in several ways; what cures the first may cure them all.
+        Status::Open if store::incident::waits_behind(tx, incident).await? => WAITING,
         Status::Open => return decide_if_enabled(tx, id, now).await,
         Status::InProgress => match last {
             Some(("success", _)) => {
@@ -182,6 +187,12 @@ async fn decide_if_enabled(tx: &mut Tx, id: uuid::Uuid, now: Timestamp) -> Resul
     }
     store::incident::look_again(tx, id, now + WAITING).await?;
     Ok(Next::Done)
+}
+
+/// Whether evidence went on to come after the time for which what is reported is about the time before the cure.
+fn was_ill_to_the_end(held: &Held) -> bool {
+    held.last_evidence_at
+        .is_some_and(|at| at.duration_since(held.incident.status_since) >= ECHO)
 }
 
 /// Keeps the decision where people and the reference system look for it.

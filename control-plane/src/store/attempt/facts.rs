@@ -167,17 +167,26 @@ pub async fn order_end(tx: &mut Tx, id: CommandId) -> Result<Option<CommandEnd>,
     })
 }
 
-/// Requests and errors of one plugin on both sides of a change.
+/// What one plugin counted on one side of a change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests.
+    pub requests: u64,
+    /// Errors among them.
+    pub errors: u64,
+    /// Webhook deliveries.
+    pub webhooks: u64,
+    /// Those among them that failed.
+    pub webhooks_failed: u64,
+}
+
+/// The same on both sides.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Change {
-    /// Requests in the hour before.
-    pub requests_before: u64,
-    /// Errors among them.
-    pub errors_before: u64,
-    /// Requests since.
-    pub requests_after: u64,
-    /// Errors among them.
-    pub errors_after: u64,
+    /// In the hour before.
+    pub before: Counts,
+    /// Since.
+    pub after: Counts,
 }
 
 /// What a plugin's windows say about the time around `changed_at`; a window across it counts for neither side.
@@ -190,27 +199,37 @@ pub async fn error_rates(
     changed_at: Timestamp,
 ) -> Result<Change, StoreError> {
     let hour = SignedDuration::from_hours(1);
-    let row = sqlx::query!(
-        r#"SELECT
-             coalesce(sum(requests) FILTER (WHERE window_to <= $3), 0)::bigint AS "requests_before!",
-             coalesce(sum(least(errors, requests)) FILTER (WHERE window_to <= $3), 0)::bigint AS "errors_before!",
-             coalesce(sum(requests) FILTER (WHERE window_from >= $3), 0)::bigint AS "requests_after!",
-             coalesce(sum(least(errors, requests)) FILTER (WHERE window_from >= $3), 0)::bigint AS "errors_after!"
+    let rows = sqlx::query!(
+        r#"SELECT window_from >= $3 AS "is_after!", coalesce(sum(requests), 0)::bigint AS "requests!",
+             coalesce(sum(least(errors, requests)), 0)::bigint AS "errors!",
+             coalesce(sum(webhook_total), 0)::bigint AS "webhooks!",
+             coalesce(sum(least(webhook_failed, webhook_total)), 0)::bigint AS "webhooks_failed!"
            FROM plugin_telemetry
-           WHERE merchant_id = $1 AND plugin_id = $2 AND window_from >= $4 AND window_from < $5"#,
+           WHERE merchant_id = $1 AND plugin_id = $2 AND window_from >= $4 AND window_from < $5
+             AND (window_to <= $3 OR window_from >= $3)
+           GROUP BY 1"#,
         merchant_id.0,
         plugin_id.0,
         changed_at.to_sqlx() as _,
         changed_at.checked_sub(hour).unwrap_or(Timestamp::MIN).to_sqlx() as _,
         changed_at.checked_add(hour).unwrap_or(Timestamp::MAX).to_sqlx() as _,
     )
-    .fetch_one(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
     let count = |n: i64| u64::try_from(n).unwrap_or(0);
-    Ok(Change {
-        requests_before: count(row.requests_before),
-        errors_before: count(row.errors_before),
-        requests_after: count(row.requests_after),
-        errors_after: count(row.errors_after),
-    })
+    let mut change = Change::default();
+    for row in rows {
+        let counts = Counts {
+            requests: count(row.requests),
+            errors: count(row.errors),
+            webhooks: count(row.webhooks),
+            webhooks_failed: count(row.webhooks_failed),
+        };
+        if row.is_after {
+            change.after = counts;
+        } else {
+            change.before = counts;
+        }
+    }
+    Ok(change)
 }
