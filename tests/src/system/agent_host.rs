@@ -73,6 +73,7 @@ pub struct Host {
 /// An agent.
 pub struct AgentHost {
     home: PathBuf,
+    merchant_id: String,
     plugin_id: String,
     running: Option<Running>,
 }
@@ -83,12 +84,14 @@ impl AgentHost {
         fs::create_dir_all(home)?;
         let ops = control_plane.ops();
         let merchant = ops.post("/api/ops/merchants", &json!({"name": "A shop"})).await?;
+        let merchant_id = ops::text(&merchant, "id")?;
         let wanted = json!({
-            "merchant_id": ops::text(&merchant, "id")?, "product": host.plugin.product, "cms": host.plugin.cms,
+            "merchant_id": merchant_id, "product": host.plugin.product, "cms": host.plugin.cms,
         });
         let token = ops.post("/api/ops/enrolment-tokens", &wanted).await?;
         let mut this = Self {
             home: home.to_owned(),
+            merchant_id,
             plugin_id: String::new(),
             running: None,
         };
@@ -178,6 +181,7 @@ impl AgentHost {
         whole.insert("telemetry".to_owned(), telemetry.into());
         let twin = Self {
             home,
+            merchant_id: self.merchant_id.clone(),
             plugin_id: self.plugin_id.clone(),
             running: None,
         };
@@ -188,6 +192,11 @@ impl AgentHost {
     /// Where it keeps its identity and its ledger.
     pub fn state_dir(&self) -> PathBuf {
         self.home.join("state")
+    }
+
+    /// Whose plugin it is.
+    pub fn merchant_id(&self) -> &str {
+        &self.merchant_id
     }
 
     /// The plugin's id.

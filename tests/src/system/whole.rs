@@ -11,7 +11,9 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{AgentHost, ControlPlane, Ended, Hooks, Host, Options, Plugin, Policy, Probe, Releases, Watcher};
+use super::{
+    AgentHost, ControlPlane, Ended, Hooks, Host, Options, Plugin, Policy, Probe, Releases, Watcher, WriteVersion,
+};
 use crate::{
     ports,
     postgres::{Durability, Postgres},
@@ -59,9 +61,24 @@ impl Whole {
 
     /// The same on this Postgres.
     pub async fn on(postgres: Postgres, layout: &str) -> Result<Self> {
+        Self::with(postgres, layout, &[], shelf::write).await
+    }
+
+    /// The same with more in the control plane's environment, and a version [`FIRST`] as `write` lays it out.
+    pub async fn with(
+        postgres: Postgres,
+        layout: &str,
+        environment: &[(&str, String)],
+        write: WriteVersion,
+    ) -> Result<Self> {
         let home = tempfile::Builder::new().prefix("plugmend-e2e-").tempdir()?;
         let database = postgres.database("plugmend_e2e").await?;
-        let control_plane = ControlPlane::start(&home.path().join("control-plane"), &database, Options::default())?;
+        let control_plane = ControlPlane::start_with(
+            &home.path().join("control-plane"),
+            &database,
+            Options::default(),
+            environment,
+        )?;
         let policy = Policy {
             watch_s: 2,
             interval_s: 1,
@@ -69,7 +86,7 @@ impl Whole {
         policy.set(&database).await?;
         let releases = Releases::begin(&home.path().join("engineers"), PRODUCT, &control_plane)?;
         let plugin = home.path().join("site/plugins/shelf");
-        shelf::write(&plugin, FIRST)?;
+        write(&plugin, FIRST)?;
         let shop = Shelf::start(plugin.clone()).await?;
         let udp = SocketAddr::from(([127, 0, 0, 1], ports::free()?));
         let host = host(&plugin, layout, &shop, udp);
@@ -85,16 +102,22 @@ impl Whole {
             udp,
             home,
         };
-        whole.publish(FIRST, shelf::write)?;
+        whole.publish(FIRST, write)?;
         Ok(whole)
     }
 
     /// Builds, signs and publishes a version that `write` lays out; what the build said.
-    pub fn publish(&self, version: &str, write: fn(&std::path::Path, &str) -> Result<()>) -> Result<Value> {
+    pub fn publish(&self, version: &str, write: WriteVersion) -> Result<Value> {
+        self.publish_as(version, write, "", "")
+    }
+
+    /// The same, with more about it: `keys` of the descriptor, and its `tables`.
+    pub fn publish_as(&self, version: &str, write: WriteVersion, keys: &str, tables: &str) -> Result<Value> {
         let folder = self.home.path().join("releases").join(version);
         fs::create_dir_all(&folder)?;
         write(&folder, version)?;
-        self.releases.release(&folder, version, DESCRIPTOR)
+        let descriptor = format!("{keys}{DESCRIPTOR}{tables}");
+        self.releases.release(&folder, version, &descriptor)
     }
 
     /// Gives an order; its id.
