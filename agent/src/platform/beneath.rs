@@ -210,6 +210,27 @@ impl Dir {
         done.at("rename", &path)
     }
 
+    /// Gives the file at `from` a second name, `to` in `target`; a link is named itself, not what it leads to.
+    ///
+    /// # Errors
+    /// As linkat(2).
+    pub fn hard_link(&self, from: &Path, target: &Self, to: &Path) -> Result<(), FsError> {
+        let path = target.path.join(to);
+        fault_point!("platform.beneath.hard_link").at("make a second name at", &path)?;
+        let done = self.split(from).and_then(|(from_dir, from_leaf)| {
+            let (to_dir, to_leaf) = target.split(to)?;
+            let (from_fd, to_fd) = (from_dir.as_fd(), to_dir.as_fd());
+            Ok(rustix::fs::linkat(
+                from_fd,
+                from_leaf,
+                to_fd,
+                to_leaf,
+                AtFlags::empty(),
+            )?)
+        });
+        done.at("make a second name at", &path)
+    }
+
     /// Removes a file or a link.
     ///
     /// # Errors
@@ -348,40 +369,4 @@ fn walk(at: BorrowedFd<'_>, names: &[&OsStr], flags: OFlags) -> io::Result<Owned
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_on_the_way_is_not_followed() {
-        let top = tempfile::tempdir().unwrap();
-        std::fs::create_dir(top.path().join("real")).unwrap();
-        std::fs::write(top.path().join("real/file"), "x").unwrap();
-        std::os::unix::fs::symlink("real", top.path().join("link")).unwrap();
-        std::os::unix::fs::symlink("real/file", top.path().join("file-link")).unwrap();
-        let dir = Dir::open(top.path()).unwrap();
-        assert!(dir.open_file(Path::new("real/file")).is_ok());
-        for bad in ["link/file", "file-link", "../x", "/etc/passwd", "real/../real/file"] {
-            assert!(dir.open_file(Path::new(bad)).is_err(), "{bad} was opened");
-        }
-        let names = parts(Path::new("link/file")).unwrap();
-        assert!(walk(dir.as_fd(), &names, OFlags::RDONLY).is_err());
-    }
-
-    #[test]
-    fn a_pipe_is_refused_at_once() {
-        let top = tempfile::tempdir().unwrap();
-        rustix::fs::mkfifoat(rustix::fs::CWD, top.path().join("pipe"), Mode::RWXU).unwrap();
-        assert!(Dir::open(top.path()).unwrap().open_file(Path::new("pipe")).is_err());
-    }
-
-    #[test]
-    fn an_exchange_swaps_two_entries() {
-        let top = tempfile::tempdir().unwrap();
-        std::fs::write(top.path().join("a"), "a").unwrap();
-        std::fs::create_dir(top.path().join("b")).unwrap();
-        let dir = Dir::open(top.path()).unwrap();
-        dir.exchange(Path::new("a"), &dir, Path::new("b")).unwrap();
-        assert_eq!(dir.kind(Path::new("a")).unwrap(), Some(FileType::Directory));
-        assert_eq!(dir.kind(Path::new("b")).unwrap(), Some(FileType::RegularFile));
-    }
-}
+mod tests;

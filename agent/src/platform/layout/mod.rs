@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::{beneath::Dir, error::FsError};
+use super::{beneath::Dir, error::FsError, preserve::PreserveError};
 use crate::domain::installed::{LayoutKind, Tree};
 
 pub use site::{KEPT, SHARED, Site, TRASH};
@@ -33,6 +33,9 @@ pub enum SwapError {
     /// The filesystem refused.
     #[error("the swap was refused by the filesystem")]
     Fs(#[from] FsError),
+    /// Data that running code had just saved could not be taken in.
+    #[error("the plugin's own data could not be taken over")]
+    Data(#[from] PreserveError),
     /// What lies at the plugin's path is neither of the two.
     #[error(
         "{} holds neither the old nor the new release: somebody else changed it. Nothing was touched; \

@@ -12,7 +12,7 @@ struct Shop {
     plugin: PathBuf,
     site: Site,
     entries: Vec<RelPath>,
-    none: Vec<RelPath>,
+    own: Vec<RelPath>,
 }
 
 fn shop() -> Shop {
@@ -26,7 +26,7 @@ fn shop() -> Shop {
         plugin,
         site,
         entries: vec![RelPath::new("pay.php").unwrap()],
-        none: Vec::new(),
+        own: Vec::new(),
     }
 }
 
@@ -35,7 +35,7 @@ impl Shop {
         let stub = Stub {
             site: &self.site,
             entries: &self.entries,
-            preserve: &self.none,
+            preserve: &self.own,
         };
         [
             Box::new(Exchange(&self.site)),
@@ -141,29 +141,77 @@ fn a_link_that_somebody_else_made_is_refused() {
 }
 
 #[test]
-fn an_adoption_that_stopped_half_way_is_finished() {
+fn an_adoption_that_stopped_before_the_exchange_is_begun_anew_or_taken_back() {
     let shop = shop();
     let layouts = shop.layouts();
     let stub = &layouts[2];
     let zero = tree("r0-1.0.0", stub.active().unwrap().ino);
     let new = shop.stage("r1-2.0.0", "new");
-    stub.prepare(&zero, &new).unwrap();
-    // What lies there between the two exchanges: the path leads to the loader's folder by a link.
-    let place = shop.site.work.path().join("stub");
-    fs::remove_file(&place).unwrap();
-    fs::rename(&shop.plugin, &place).unwrap();
-    std::os::unix::fs::symlink(".plugmend-pay-stub", &shop.plugin).unwrap();
-    assert_eq!(runs(stub.as_ref()), "old");
-    stub.prepare(&zero, &new).unwrap();
-    assert!(!shop.plugin.is_symlink());
-    assert_eq!(runs(stub.as_ref()), "old");
-    assert!(
-        fs::read_to_string(shop.plugin.join("pay.php"))
-            .unwrap()
-            .contains(".plugmend-current")
+    for _ in 0..2 {
+        stub.prepare(&zero, &new).unwrap();
+        // Built with the new release in it, beside the plugin, which is as it was.
+        let staged = stub.locate(&new).unwrap().unwrap();
+        assert_eq!(staged.identity().unwrap().st_ino, new.ino);
+        assert_eq!(fs::read_to_string(shop.plugin.join("pay.php")).unwrap(), "old");
+        assert!(stub.trees().unwrap().contains(&new.name));
+    }
+    stub.settle(&new, &zero).unwrap();
+    assert_eq!(
+        shop.site.tree("r1-2.0.0").unwrap().unwrap().identity().unwrap().st_ino,
+        new.ino
     );
-    // Who remembers the path from half way still finds the plugin there.
-    assert!(place.join(".plugmend-current").exists());
+    assert!(shop.site.tree("r0-1.0.0").unwrap().is_none());
+    stub.prepare(&zero, &new).unwrap();
+    stub.flip(&zero, &new).unwrap();
+    assert_eq!(runs(stub.as_ref()), "new");
+    let loader = fs::read_to_string(shop.plugin.join("pay.php")).unwrap();
+    assert!(loader.contains(".plugmend-current"));
+}
+
+#[test]
+fn code_under_way_finds_its_own_files_under_their_paths_after_an_adoption() {
+    let mut shop = shop();
+    let own = RelPath::new("data/orders").unwrap();
+    shop.own = vec![own.clone()];
+    for folder in ["lib", "data/orders"] {
+        fs::create_dir_all(shop.plugin.join(folder)).unwrap();
+    }
+    fs::write(shop.plugin.join("lib/part.php"), "old part").unwrap();
+    let layouts = shop.layouts();
+    let stub = &layouts[2];
+    let zero = tree("r0-1.0.0", stub.active().unwrap().ino);
+    let new = shop.stage("r1-2.0.0", "new");
+    shop.site.absorb(&stub.active().unwrap().dir, &own).unwrap();
+    stub.prepare(&zero, &new).unwrap();
+    fs::write(shop.plugin.join("lib/late.php"), "made meanwhile").unwrap();
+    stub.flip(&zero, &new).unwrap();
+    stub.settle(&zero, &new).unwrap();
+    // Real folders where there were real ones, so that `..` leads where it led.
+    for folder in ["", "lib", "data"] {
+        assert!(!shop.plugin.join(folder).is_symlink(), "{folder}");
+    }
+    for (path, content) in [
+        ("lib/part.php", "old part"),
+        ("lib/../lib/part.php", "old part"),
+        ("lib/late.php", "made meanwhile"),
+    ] {
+        assert_eq!(fs::read_to_string(shop.plugin.join(path)).unwrap(), content);
+    }
+    let old = stub.locate(&zero).unwrap().unwrap();
+    for (n, folder) in [shop.plugin.join("lib/../data/orders"), old.path().join("data/orders")]
+        .into_iter()
+        .enumerate()
+    {
+        fs::write(folder.join(n.to_string()), "an order").unwrap();
+        assert!(
+            shop.site
+                .work
+                .path()
+                .join(SHARED)
+                .join(format!("data/orders/{n}"))
+                .exists()
+        );
+    }
 }
 
 #[test]
