@@ -21,7 +21,8 @@ pub fn program(name: &str) -> Result<PathBuf> {
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     if !*built && std::env::var_os(BUILT_VARIABLE).is_none() {
         npm::run(
-            Command::new(env!("CARGO"))
+            // The one on the path: behind it stands whoever picks the toolchain, for dependencies in their own folders too.
+            Command::new("cargo")
                 .args([
                     "build",
                     "--quiet",
