@@ -128,6 +128,21 @@ async fn a_pack_of_another_release_is_refused() {
 }
 
 #[tokio::test]
+async fn blocks_of_another_release_are_refused() {
+    let (plane, mut engineers) = begin().await;
+    let mut built = build("1.0.0", &[("index.js", "one"), ("b.js", "two")]);
+    let other = build("1.0.0", &[("index.js", "one")]);
+    let blocks = format!("{PRODUCT}/1.0.0/blocks");
+    built.entries.insert(blocks.clone(), other.entries[&blocks].clone());
+    built.files[2].clone_from(&other.files[2]);
+    upload(&plane, &built).await;
+    engineers.add(&built);
+    let answer = publish(&plane, engineers.submission()).await;
+    assert_eq!(answer.status, 422, "{answer:?}");
+    assert!(stored(&plane, "metadata/timestamp.json").is_none());
+}
+
+#[tokio::test]
 async fn what_is_published_is_neither_taken_back_nor_replaced() {
     let (plane, mut engineers, built) = published().await;
     let before = engineers.submission();

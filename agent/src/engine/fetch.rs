@@ -1,5 +1,5 @@
-//! Fetching: the manifest, then what this host has not. A delta pack when there is one from what runs, else the
-//! frames that are missing; what came in before a restart is not fetched again.
+//! Fetching: the manifest, then what this host has not. A delta pack when there is one from what runs, else blocks,
+//! else the frames that are missing; what came in before a restart is not fetched again.
 
 use std::{
     fs::OpenOptions,
@@ -65,11 +65,16 @@ impl<T: Transport> Engine<T> {
                 Err(e) => tracing::info!(error = chain(&e), "the delta pack does not help here; fetching frames"),
             }
         }
-        if manifest
-            .contents()
-            .iter()
-            .all(|c| index.has(&c.digest) || incoming.has(&c.digest))
-        {
+        let all_here = |incoming: &Incoming| {
+            let contents = manifest.contents();
+            contents.iter().all(|c| index.has(&c.digest) || incoming.has(&c.digest))
+        };
+        if all_here(&incoming) {
+            return Ok(());
+        }
+        self.contents_by_blocks(change, (&release, &manifest), &index, &mut incoming)
+            .await?;
+        if all_here(&incoming) {
             return Ok(());
         }
         self.fetch_frames(&release, &manifest, &index, &mut incoming, (change, sink))
@@ -102,6 +107,11 @@ impl<T: Transport> Engine<T> {
                 }
                 Err(e) => tracing::info!(error = chain(&e), "the delta pack is refused; fetching the manifest"),
             }
+        }
+        if let Some((_, from_bytes)) = from
+            && let Some(manifest) = self.manifest_by_blocks(release, from_bytes).await?
+        {
+            return Ok((manifest, None));
         }
         Ok((self.fetch_manifest(release).await?, None))
     }
@@ -245,7 +255,12 @@ impl<T: Transport> Engine<T> {
         unpacker.finish().map_err(|e| pack_failure(&e))
     }
 
-    async fn get_range(&mut self, target: &SignedTarget, from: u64, to: u64) -> Result<bytes::Bytes, Failure> {
+    pub(super) async fn get_range(
+        &mut self,
+        target: &SignedTarget,
+        from: u64,
+        to: u64,
+    ) -> Result<bytes::Bytes, Failure> {
         // Over a slow line this goes on for long.
         if let Some(open) = &self.ledger.transaction
             && let Some(failure) = self.left(&open.change, &open.stage)

@@ -6,6 +6,7 @@
 mod activate;
 mod answer;
 mod back;
+mod blocks;
 mod contents;
 mod doctor;
 mod evidence;

@@ -30,6 +30,7 @@ use plugmend_agent::{
 };
 use plugmend_shared::{
     bundle::{
+        blocks,
         contents::Content,
         delta,
         manifest::{Approvals, Compatibility, FORMAT, FileEntry, Impact, Manifest, Undo},
@@ -134,6 +135,18 @@ impl Releases {
 
     /// Signs and publishes a release, with delta packs from those before.
     pub fn add(&mut self, manifest: Manifest, files: Files) -> Digest {
+        for (old, old_files) in &self.made {
+            let written = delta::write((old, &mut source(old_files)), (&manifest, &mut source(&files)), 3).unwrap();
+            let from = old.digest().unwrap().short();
+            let path = format!("{PRODUCT}/{}/delta-{from}", manifest.version);
+            self.repo
+                .put(PRODUCT, &path, &written.bytes, TargetFile::of(&written.bytes));
+        }
+        self.add_without_delta(manifest, files)
+    }
+
+    /// Signs and publishes a release, with blocks only.
+    pub fn add_without_delta(&mut self, manifest: Manifest, files: Files) -> Digest {
         let digest = manifest.digest().unwrap();
         let compressed = manifest.to_compressed().unwrap();
         let mut file = TargetFile::of(&compressed);
@@ -150,13 +163,10 @@ impl Releases {
         pack::write(&manifest, &mut source(&files), &mut packed, 3, &mut |_| {}).unwrap();
         let path = product::pack_path(&product, &manifest.version);
         self.repo.put(PRODUCT, &path, &packed, TargetFile::of(&packed));
-        for (old, old_files) in &self.made {
-            let written = delta::write((old, &mut source(old_files)), (&manifest, &mut source(&files)), 3).unwrap();
-            let from = old.digest().unwrap().short();
-            let path = format!("{PRODUCT}/{}/delta-{from}", manifest.version);
-            self.repo
-                .put(PRODUCT, &path, &written.bytes, TargetFile::of(&written.bytes));
-        }
+        let mut cut = Vec::new();
+        blocks::write(&manifest, &mut source(&files), &mut cut, &mut |_| {}).unwrap();
+        let path = product::blocks_path(&product, &manifest.version);
+        self.repo.put(PRODUCT, &path, &cut, TargetFile::of(&cut));
         self.made.push((manifest, files));
         self.repo.next();
         digest

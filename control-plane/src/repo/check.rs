@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use plugmend_shared::{
     bundle::{
+        blocks::Gathering,
         delta::Delta,
         limits::{MAX_COMPRESSED_MANIFEST_BYTES, MAX_DELTA_BYTES},
         manifest::Manifest,
         pack::{PackError, PackIndex},
         release,
     },
-    ids::Product,
+    ids::{Digest, Product},
     tuf::{
         DelegatedRole, TargetFile, Targets,
         product::{self, ProductInfo, SignedRelease, SignedTarget},
@@ -114,8 +115,11 @@ pub(super) async fn files(
     if published {
         return Ok(());
     }
-    let manifest = manifest(storage, product, release).await?.0;
+    let (manifest, bytes) = manifest(storage, product, release).await?;
     pack(storage, &release.pack, &manifest).await?;
+    if let Some(target) = &release.blocks {
+        blocks(storage, target, &release.digest, bytes).await?;
+    }
     for (from, target) in &release.deltas {
         let place = at_hand(storage, target).await?;
         if target.file.length > MAX_DELTA_BYTES {
@@ -144,6 +148,7 @@ pub(super) async fn files(
 pub(super) fn parts(release: &SignedRelease) -> Vec<&SignedTarget> {
     [&release.manifest, &release.pack]
         .into_iter()
+        .chain(&release.blocks)
         .chain(release.deltas.values())
         .collect()
 }
@@ -187,6 +192,32 @@ async fn pack(storage: &Storage, target: &SignedTarget, manifest: &Manifest) -> 
         "'{}' has no index that can be read",
         target.path
     )))
+}
+
+/// Has an agent that holds this very manifest find it by the blocks: then their tables lie where agents look for them.
+/// Each content is the agents' to check, who do without blocks that are of no use.
+async fn blocks(storage: &Storage, target: &SignedTarget, digest: &Digest, manifest: Vec<u8>) -> Result<(), RepoError> {
+    let place = at_hand(storage, target).await?;
+    let name = (*digest, manifest.len() as u64);
+    let mut gathering = Gathering::manifest(target.file.length, name, manifest, target.file.length);
+    let mut came = Vec::new();
+    loop {
+        let ranges = gathering.step(&came);
+        if ranges.is_empty() {
+            break;
+        }
+        came.clear();
+        for range in ranges {
+            came.push(storage.read_range(&place.path, range).await?);
+        }
+    }
+    if gathering.finish().is_empty() {
+        return Err(RepoError::rule(format!(
+            "'{}' are not the release's blocks",
+            target.path
+        )));
+    }
+    Ok(())
 }
 
 /// Where a signed file is.

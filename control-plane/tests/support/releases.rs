@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp as Moment};
 use plugmend_control_plane::repo::{OnlineKeys, PublicKeys};
 use plugmend_shared::{
     bundle::{
+        blocks,
         contents::Content,
         manifest::{Approvals, Compatibility, FORMAT, FileEntry, Impact, Manifest, Undo},
         pack,
@@ -179,13 +180,15 @@ pub fn build(version: &str, files: &[(&str, &str)]) -> Built {
 /// The same from a manifest, which need not be an honest one.
 pub fn from_manifest(manifest: Manifest, files: &[(&str, &str)]) -> Built {
     let mut pack = Vec::new();
-    let mut source = |content: &Content| {
+    let source = |content: &Content| {
         let found = files
             .iter()
             .find(|(_, text)| Digest::of(text.as_bytes()) == content.digest);
         Ok(found.unwrap().1.as_bytes().to_vec())
     };
-    pack::write(&manifest, &mut source, &mut pack, 1, &mut |_| {}).unwrap();
+    pack::write(&manifest, &mut source.clone(), &mut pack, 1, &mut |_| {}).unwrap();
+    let mut cut = Vec::new();
+    blocks::write(&manifest, &mut source.clone(), &mut cut, &mut |_| {}).unwrap();
     let compressed = manifest.to_compressed().unwrap();
     let bytes = manifest.to_bytes().unwrap();
     let mut signed = TargetFile::of(&compressed);
@@ -201,11 +204,15 @@ pub fn from_manifest(manifest: Manifest, files: &[(&str, &str)]) -> Built {
             product::pack_path(&manifest.product, &manifest.version),
             TargetFile::of(&pack),
         ),
+        (
+            product::blocks_path(&manifest.product, &manifest.version),
+            TargetFile::of(&cut),
+        ),
     ]);
     Built {
         manifest,
         entries,
-        files: vec![compressed, pack],
+        files: vec![compressed, pack, cut],
     }
 }
 

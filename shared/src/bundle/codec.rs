@@ -1,7 +1,7 @@
 //! zstd with a bound on everything: the one place that compresses and decompresses.
 
 use thiserror::Error;
-use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer};
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, FrameFormat, InBuffer, OutBuffer};
 
 use super::limits::MAX_WINDOW_LOG;
 
@@ -66,6 +66,41 @@ fn compress_with(input: &[u8], prefix: Option<&[u8]>, level: i32, window_log: u3
     let mut out = Vec::with_capacity(zstd_safe::compress_bound(input.len()));
     context.compress2(&mut out, input).map_err(|_| CodecError::Compressor)?;
     Ok(out)
+}
+
+/// Compresses a small `input` as one frame without magic, with a dictionary as RFC 8878 section 5 has it.
+///
+/// # Errors
+/// When the library fails.
+pub(super) fn compress_with_dictionary(input: &[u8], dictionary: &[u8], level: i32) -> Result<Vec<u8>, CodecError> {
+    let mut context = CCtx::create();
+    let mut set = |parameter| context.set_parameter(parameter).map_err(|_| CodecError::Compressor);
+    set(CParameter::CompressionLevel(level))?;
+    set(CParameter::Format(FrameFormat::Magicless))?;
+    set(CParameter::ContentSizeFlag(false))?;
+    set(CParameter::ChecksumFlag(false))?;
+    set(CParameter::DictIdFlag(false))?;
+    let loaded = context.load_dictionary(dictionary);
+    loaded.map_err(|_| CodecError::Compressor)?;
+    let mut out = Vec::with_capacity(zstd_safe::compress_bound(input.len()));
+    context.compress2(&mut out, input).map_err(|_| CodecError::Compressor)?;
+    Ok(out)
+}
+
+/// Decompresses such a frame to exactly `size` bytes, straight into a buffer of that size: no window is needed.
+///
+/// # Errors
+/// When it is anything else.
+pub(super) fn decompress_with_dictionary(input: &[u8], dictionary: &[u8], size: usize) -> Result<Vec<u8>, CodecError> {
+    let mut context = DCtx::create();
+    let format = context.set_parameter(DParameter::Format(FrameFormat::Magicless));
+    let loaded = format.and_then(|_| context.load_dictionary(dictionary));
+    loaded.map_err(|_| CodecError::Damaged)?;
+    let mut out = vec![0; size];
+    match context.decompress(&mut out[..], input) {
+        Ok(made) if made == size => Ok(out),
+        _ => Err(CodecError::Damaged),
+    }
 }
 
 /// Decompresses one frame to at most `max` bytes. Memory grows with what really comes out.
@@ -157,6 +192,7 @@ mod tests {
         fn arbitrary_bytes_never_panic(input: Vec<u8>, prefix: Vec<u8>) {
             let _ = decompress(&input, 4096);
             let _ = decompress_with_prefix(&input, &prefix, 4096);
+            let _ = decompress_with_dictionary(&input, &prefix, 4096);
         }
     }
 }

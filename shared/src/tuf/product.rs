@@ -79,6 +79,8 @@ pub struct SignedRelease {
     pub manifest: SignedTarget,
     /// The pack.
     pub pack: SignedTarget,
+    /// The blocks, for updates without a delta; absent from releases that were built without.
+    pub blocks: Option<SignedTarget>,
     /// Deltas by the first [`DELTA_DIGITS`] digits of the release they start from.
     pub deltas: BTreeMap<String, SignedTarget>,
     /// Set when the release was withdrawn.
@@ -166,6 +168,11 @@ pub fn pack_path(product: &Product, version: &Version) -> String {
     format!("{product}/{version}/pack")
 }
 
+/// The target path of a release's blocks.
+pub fn blocks_path(product: &Product, version: &Version) -> String {
+    format!("{product}/{version}/blocks")
+}
+
 /// The target path of the delta that leads to a release from the one named by `from`.
 pub fn delta_path(product: &Product, version: &Version, from: &Digest) -> String {
     format!("{product}/{version}/delta-{}", from.short())
@@ -213,6 +220,8 @@ pub fn release(product: &Product, version: &Version, targets: &Targets) -> Resul
         .targets
         .get(&pack)
         .ok_or_else(|| Error::rule(product.as_str(), format!("{path} has no pack beside it")))?;
+    let blocks = blocks_path(product, version);
+    let blocks_file = targets.targets.get(&blocks).cloned();
     Ok(Some(SignedRelease {
         version: version.clone(),
         digest: custom.release_digest,
@@ -225,6 +234,7 @@ pub fn release(product: &Product, version: &Version, targets: &Targets) -> Resul
             path: pack,
             file: pack_file.clone(),
         },
+        blocks: blocks_file.map(|file| SignedTarget { path: blocks, file }),
         deltas: deltas(product, version, targets),
         revoked: custom.revoked,
     }))

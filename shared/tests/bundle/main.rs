@@ -6,6 +6,7 @@
     reason = "test code: a panic is the report, and sizes are small"
 )]
 
+mod blocks;
 mod delta;
 mod figures;
 mod manifest;

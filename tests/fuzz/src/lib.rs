@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, io, sync::OnceLock};
 
 use plugmend_shared::{
     bundle::{
+        blocks,
         contents::{Content, ContentSink},
         delta,
         manifest::{Approvals, Compatibility, FORMAT, FileEntry, Impact, Manifest, Undo},
@@ -35,6 +36,8 @@ pub struct Sample {
     pub digest: Digest,
     /// Its pack.
     pub pack: Vec<u8>,
+    /// Its blocks.
+    pub blocks: Vec<u8>,
     /// From the one to the other.
     pub delta: Vec<u8>,
 }
@@ -53,7 +56,10 @@ fn make() -> Sample {
     pack::write(&to, &mut source(&next), &mut packed, 1, &mut |_| {}).expect("the sample packs");
     let delta =
         delta::write((&from, &mut source(&installed)), (&to, &mut source(&next)), 1).expect("the sample has a delta");
+    let mut cut = Vec::new();
+    blocks::write(&to, &mut source(&next), &mut cut, &mut |_| {}).expect("the sample has blocks");
     Sample {
+        blocks: cut,
         from_bytes: from.to_bytes().expect("the sample is a manifest"),
         digest: to.digest().expect("the sample is a manifest"),
         delta: delta.bytes,

@@ -27,14 +27,16 @@ pub fn measure(table: &mut Table) -> Result<()> {
 
 fn one(table: &mut Table, pair: &Pair) -> Result<()> {
     let size = ours(pair)?;
-    let (with, without) = (number(&size, "delta_bytes")?, number(&size, "frames_bytes")?);
+    let (with, without) = (number(&size, "delta_bytes")?, number(&size, "without_bytes")?);
     let name = pair.name;
     table.at_most(&format!("{name}: with a delta pack"), with, pair.limits.0, "B");
-    let plain = format!("{name}: without, by frames");
-    match pair.limits.1 {
-        Some(limit) => table.at_most(&plain, without, limit, "B"),
-        None => table.shown(&plain, without, "B", "of which the manifest alone is most"),
-    }
+    table.at_most(&format!("{name}: without a delta"), without, pair.limits.1, "B");
+    table.shown(
+        &format!("{name}: requests without a delta"),
+        number(&size, "requests")?,
+        "",
+        "their headers not counted",
+    );
     table.shown(
         &format!("{name}: the whole release"),
         number(&size, "full_bytes")?,
@@ -49,8 +51,12 @@ fn one(table: &mut Table, pair: &Pair) -> Result<()> {
         }
         let work = tempfile::tempdir()?;
         match (rival.measure)(&pair.old, &pair.new, work.path()) {
-            #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-            Ok(bytes) => table.rival(&what, bytes as f64, with, "B"),
+            Ok(bytes) => {
+                #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+                let bytes = bytes as f64;
+                table.rival(&format!("{what}, beside the delta"), bytes, with, "B");
+                table.rival(&format!("{what}, beside none"), bytes, without, "B");
+            }
             Err(error) => table.missing(&what, &format!("{error:#}")),
         }
     }

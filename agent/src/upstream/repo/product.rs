@@ -175,6 +175,10 @@ impl<T: Transport> Repository<T> {
             delegation.answers_for(&release.manifest.path) && delegation.answers_for(&release.pack.path)
         });
         for release in &mut releases {
+            release.blocks = release
+                .blocks
+                .take()
+                .filter(|blocks| delegation.answers_for(&blocks.path));
             release.deltas.retain(|_, delta| delegation.answers_for(&delta.path));
         }
         let info = ProductInfo::of(role)?;

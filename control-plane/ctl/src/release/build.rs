@@ -10,6 +10,7 @@ use cap_std::{ambient_authority, fs::Dir};
 use clap::Args;
 use plugmend_shared::{
     bundle::{
+        blocks::{self, WrittenBlocks},
         codec,
         manifest::Manifest,
         pack::{self, WrittenPack},
@@ -50,6 +51,10 @@ pub struct Arguments {
     /// From how many releases before it deltas are made.
     #[arg(long, default_value_t = 3)]
     deltas: usize,
+    /// Go without the blocks that make updates small for hosts which no delta was made for; they take about as much
+    /// room as the pack.
+    #[arg(long)]
+    no_blocks: bool,
 }
 
 /// A release that was built.
@@ -66,6 +71,9 @@ pub struct Built {
     /// The pack's digest.
     pub pack_digest: Digest,
 }
+
+/// Blocks that were written, and their digest.
+type Blocks = (WrittenBlocks, Digest);
 
 /// Builds a release and stages its signing.
 pub fn run(arguments: &Arguments, format: Format) -> anyhow::Result<Output> {
@@ -100,6 +108,9 @@ pub fn run(arguments: &Arguments, format: Format) -> anyhow::Result<Output> {
         workspace.target(&product::manifest_path(&product, &version)),
         &built.compressed,
     )?;
+    let blocks_path = workspace.target(&product::blocks_path(&product, &version));
+    let cut = (!arguments.no_blocks).then(|| blocks(&built.manifest, &mut tree, &blocks_path, format));
+    let cut = cut.transpose()?;
     let made = deltas::make(
         &workspace,
         &current.signed,
@@ -108,8 +119,8 @@ pub fn run(arguments: &Arguments, format: Format) -> anyhow::Result<Output> {
         arguments.deltas,
         format,
     )?;
-    stage(&workspace, &product, &built, &made)?;
-    Ok(report(&product, &built, &made, &tree.left_out))
+    stage(&workspace, &product, &built, cut, &made)?;
+    Ok(report(&product, &built, cut, &made, &tree.left_out))
 }
 
 /// Reads a folder and makes its manifest.
@@ -132,32 +143,52 @@ pub fn manifest_of(
 
 /// Compresses the manifest and writes the pack.
 pub fn build(manifest: Manifest, tree: &mut Tree, pack_path: &Path, format: Format) -> anyhow::Result<Built> {
-    let bytes = manifest.to_bytes()?;
-    let at = || format!("can not write {}", pack_path.display());
-    let fresh = pack_path.with_extension("new");
-    let file = fs::File::create(&fresh).with_context(at)?;
-    let mut out = Hashing {
-        out: std::io::BufWriter::new(file),
-        hash: Sha256::new(),
-    };
-    let total = manifest.contents().iter().map(|c| c.size).sum();
-    let bar = output::progress("packing", total, format);
-    let pack = pack::write(&manifest, tree, &mut out, codec::LEVEL, &mut |n| bar.set_position(n))?;
+    let bar = output::progress("packing", raw_bytes(&manifest), format);
+    let (pack, pack_digest) = written(pack_path, |out| {
+        Ok(pack::write(&manifest, tree, out, codec::LEVEL, &mut |n| {
+            bar.set_position(n);
+        })?)
+    })?;
     bar.finish_and_clear();
-    let file = out
-        .out
-        .into_inner()
-        .map_err(std::io::IntoInnerError::into_error)
-        .with_context(at)?;
-    file.sync_all().with_context(at)?;
-    fs::rename(&fresh, pack_path).with_context(at)?;
     Ok(Built {
         compressed: manifest.to_compressed()?,
+        bytes: manifest.to_bytes()?,
         manifest,
-        bytes,
         pack,
-        pack_digest: Digest(out.hash.finalize().into()),
+        pack_digest,
     })
+}
+
+/// Writes the blocks.
+pub fn blocks(manifest: &Manifest, tree: &mut Tree, path: &Path, format: Format) -> anyhow::Result<Blocks> {
+    let bar = output::progress("cutting", raw_bytes(manifest), format);
+    let cut = written(path, |out| {
+        Ok(blocks::write(manifest, tree, out, &mut |n| bar.set_position(n))?)
+    });
+    bar.finish_and_clear();
+    cut
+}
+
+fn raw_bytes(manifest: &Manifest) -> u64 {
+    manifest.contents().iter().map(|c| c.size).sum()
+}
+
+/// Writes a file beside its place, to the disk, and then into its place; gives its digest as well.
+fn written<T>(
+    path: &Path,
+    write: impl FnOnce(&mut dyn std::io::Write) -> anyhow::Result<T>,
+) -> anyhow::Result<(T, Digest)> {
+    let at = || format!("can not write {}", path.display());
+    let fresh = path.with_extension("new");
+    let mut out = Hashing {
+        out: std::io::BufWriter::new(fs::File::create(&fresh).with_context(at)?),
+        hash: Sha256::new(),
+    };
+    let what = write(&mut out)?;
+    let file = out.out.into_inner().map_err(std::io::IntoInnerError::into_error);
+    file.with_context(at)?.sync_all().with_context(at)?;
+    fs::rename(&fresh, path).with_context(at)?;
+    Ok((what, Digest(out.hash.finalize().into())))
 }
 
 struct Hashing<W> {
@@ -177,7 +208,13 @@ impl<W: std::io::Write> std::io::Write for Hashing<W> {
     }
 }
 
-fn stage(workspace: &Workspace, product: &Product, built: &Built, made: &[MadeDelta]) -> anyhow::Result<()> {
+fn stage(
+    workspace: &Workspace,
+    product: &Product,
+    built: &Built,
+    cut: Option<Blocks>,
+    made: &[MadeDelta],
+) -> anyhow::Result<()> {
     let version = &built.manifest.version;
     let mut manifest = TargetFile::of(&built.compressed);
     let custom = ManifestCustom {
@@ -194,6 +231,10 @@ fn stage(workspace: &Workspace, product: &Product, built: &Built, made: &[MadeDe
             .targets
             .insert(product::manifest_path(product, version), manifest);
         targets.targets.insert(product::pack_path(product, version), pack);
+        if let Some((blocks, digest)) = cut {
+            let file = TargetFile::new(blocks.len, Hashes::from(digest));
+            targets.targets.insert(product::blocks_path(product, version), file);
+        }
         for delta in made {
             targets
                 .targets
@@ -204,7 +245,7 @@ fn stage(workspace: &Workspace, product: &Product, built: &Built, made: &[MadeDe
     Ok(())
 }
 
-fn report(product: &Product, built: &Built, made: &[MadeDelta], left_out: &[RelPath]) -> Output {
+fn report(product: &Product, built: &Built, cut: Option<Blocks>, made: &[MadeDelta], left_out: &[RelPath]) -> Output {
     let version = &built.manifest.version;
     let digest = Digest::of(&built.bytes);
     let mut words = Lines::default();
@@ -217,6 +258,9 @@ fn report(product: &Product, built: &Built, made: &[MadeDelta], left_out: &[RelP
         output::bytes(built.pack.len),
         built.pack.frames,
     ));
+    if let Some((blocks, _)) = cut {
+        words.add(format_args!("  blocks    {}", output::bytes(blocks.len)));
+    }
     for delta in made {
         words.add(format_args!(
             "  delta     {} from {}",
@@ -232,6 +276,7 @@ fn report(product: &Product, built: &Built, made: &[MadeDelta], left_out: &[RelP
         "product": product, "version": version, "digest": digest, "files": built.manifest.files.len(),
         "bytes": built.manifest.total_bytes(), "manifest_bytes": built.compressed.len(),
         "pack_bytes": built.pack.len, "frames": built.pack.frames, "left_out": left_out,
+        "blocks_bytes": cut.map(|(blocks, _)| blocks.len),
         "deltas": made.iter().map(|d| json!({"from": d.version, "bytes": d.file.length})).collect::<Vec<_>>(),
     });
     Output::new(words, data)

@@ -107,6 +107,8 @@ pub struct StoredRelease {
     pub compressed: u64,
     /// Its pack.
     pub pack: Vec<u8>,
+    /// Its blocks; none when it was built without.
+    pub blocks: Option<Vec<u8>>,
 }
 
 impl StoredRelease {
@@ -124,11 +126,20 @@ impl StoredRelease {
             .file
             .check(&pack)
             .context("the pack is not the signed one")?;
+        let blocks = signed.blocks.as_ref().map(|target| {
+            let blocks = read(&target.path)?;
+            target
+                .file
+                .check(&blocks)
+                .context("the blocks are not the signed ones")?;
+            anyhow::Ok(blocks)
+        });
         Ok(Self {
             manifest,
             bytes,
             compressed: compressed.len() as u64,
             pack,
+            blocks: blocks.transpose()?,
         })
     }
 }

@@ -5,7 +5,7 @@
 //! metadata/<n>.root.json    every root that was published
 //! metadata/<role>.json      the newest published metadata of each other role
 //! staged/<role>.json        the next version of a role: unsigned, partly or fully signed
-//! targets/<product>/<version>/{manifest.json.zst,pack,delta-…}
+//! targets/<product>/<version>/{manifest.json.zst,pack,blocks,delta-…}
 //! ```
 
 use std::{

@@ -22,6 +22,7 @@ use std::io;
 use thiserror::Error;
 
 pub use apply::Delta;
+pub(super) use similar::Ancestry;
 pub use write::{WrittenDelta, write};
 
 use super::{ManifestError, contents::Content, manifest::Manifest};

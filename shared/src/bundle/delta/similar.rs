@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::bundle::{contents::Content, manifest::Manifest};
 
 /// Finds, for a content of the new release, the installed contents that are worth trying as its prefix.
-pub(super) struct Ancestry<'a> {
+pub(in crate::bundle) struct Ancestry<'a> {
     by_path: HashMap<&'a str, usize>,
     by_stem: HashMap<String, Vec<usize>>,
     paths: HashMap<crate::ids::Digest, Vec<&'a str>>,
@@ -16,7 +16,7 @@ const TRIES: usize = 4;
 
 impl<'a> Ancestry<'a> {
     /// From both manifests; `installed` are the old one's contents.
-    pub(super) fn new(from: &'a Manifest, to: &'a Manifest, installed: &[Content]) -> Self {
+    pub(in crate::bundle) fn new(from: &'a Manifest, to: &'a Manifest, installed: &[Content]) -> Self {
         let numbers: HashMap<_, _> = installed.iter().enumerate().map(|(i, c)| (c.digest, i)).collect();
         let mut by_path = HashMap::new();
         let mut by_stem: HashMap<String, Vec<usize>> = HashMap::new();
@@ -42,7 +42,7 @@ impl<'a> Ancestry<'a> {
 
     /// Numbers of installed contents, likeliest first: the same path, else the same name without what builds put into
     /// names, nearest in size.
-    pub(super) fn candidates(&self, content: &Content, installed: &[Content]) -> Vec<usize> {
+    pub(in crate::bundle) fn candidates(&self, content: &Content, installed: &[Content]) -> Vec<usize> {
         let paths = self.paths.get(&content.digest).map_or(&[][..], Vec::as_slice);
         if let Some(number) = paths.iter().find_map(|p| self.by_path.get(p)) {
             return vec![*number];

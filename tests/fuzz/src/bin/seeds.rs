@@ -22,6 +22,8 @@ fn main() -> std::io::Result<()> {
     let sample = sample();
     put("manifest", "plain", &sample.from_bytes)?;
     put("manifest", "compressed", &sample.to.to_compressed().unwrap_or_default())?;
+    put("blocks", "genuine", &sample.blocks)?;
+    put("blocks", "one-byte", &[40, 0, 7, 1])?;
     put("delta", "genuine", &sample.delta)?;
     put("delta", "one-byte", &[40, 0, 7, 1])?;
     put("pack_frames", "one-byte", &[255, 40, 0, 7, 1])?;
