@@ -20,6 +20,15 @@ function within(ms, work) {
   return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }
 
+/** What JSON has no words for is told as text: an order that was carried out must be answered. */
+function sayable(result) {
+  try {
+    return JSON.stringify(result) === undefined ? null : result
+  } catch {
+    return text(result)
+  }
+}
+
 /** Carries orders out by the plugin's own handlers and reports how it went. */
 class Commands {
   #handlers
@@ -57,7 +66,7 @@ class Commands {
     }
     try {
       const result = await within(PATIENCE_MS, Promise.resolve(handler(payload)))
-      return { verb: 'ack', body: { result: result ?? null } }
+      return { verb: 'ack', body: { result: sayable(result) } }
     } catch (error) {
       return { verb: 'fail', body: { error: `failed: ${text(error?.message ?? error)}` } }
     }

@@ -69,6 +69,13 @@ test('an order is carried out by its handler once, and answered each time it com
   assert.deepEqual(JSON.parse(at.requests[0].body).capabilities, ['config_update'])
 })
 
+test('a result that JSON has no words for is answered all the same', async (t) => {
+  const commands = { restart: () => 10n }
+  const { at, client } = await speaking(t, () => undefined, { commands })
+  await client.processCommands([{ ...ORDER, type: 'restart' }])
+  assert.deepEqual(JSON.parse(at.requests.at(-1).body), { result: '10', generation: 7 })
+})
+
 test('an order that fails, or that nobody handles, is reported as failed', async (t) => {
   const commands = { config_update: () => Promise.reject(new Error('read-only')) }
   const { at, client } = await speaking(t, () => undefined, { commands })
