@@ -58,8 +58,19 @@ class AgentlessMode {
     }
   }
 
-  /** Sends a heartbeat and carries out what the answer orders. Whether it was taken; one at a time. */
-  sendHeartbeat() {
+  /** Sends a heartbeat and carries out what the answer orders. Whether it was taken. */
+  async sendHeartbeat() {
+    // Whoever waits for the outcome has it: only heartbeats that nobody waits for end with the process.
+    const hold = setInterval(() => {}, 1000)
+    try {
+      return await this.#send()
+    } finally {
+      clearInterval(hold)
+    }
+  }
+
+  /** One at a time: who comes meanwhile gets the outcome of the one under way. */
+  #send() {
     this.#beating ??= guardAsync(async () => {
       const answer = await this.#post('heartbeat', this.#heartbeat())
       const wanted = Number(answer.tuning?.heartbeat_interval_s)
@@ -113,7 +124,7 @@ class AgentlessMode {
   #beat(ms) {
     if (this.#closed) return
     this.#timer = later(ms, async () => {
-      await this.sendHeartbeat()
+      await this.#send()
       // A fleet that was started by one deployment does not come back in one second.
       this.#beat(this.#interval * 1000 * (0.9 + Math.random() / 5))
     })

@@ -1,5 +1,9 @@
 'use strict'
+const http = require('node:http')
+const https = require('node:https')
+const { guard, later } = require('./guard.cjs')
 
+/** Of the whole exchange. */
 const PATIENCE_MS = 10_000
 /** The longest answer that is read, in bytes. */
 const MAX_ANSWER = 256 * 1024
@@ -17,30 +21,44 @@ function base(text) {
   return fine ? url.href.replace(/\/+$/, '') : null
 }
 
-/** Reads at most `MAX_ANSWER` bytes of an answer. */
-async function read(response) {
+/** The whole answer as data, when it is a success of at most `MAX_ANSWER` bytes. */
+function read(response, resolve) {
   const chunks = []
   let length = 0
-  for await (const chunk of response.body ?? []) {
+  response.on('data', (chunk) => {
     length += chunk.length
-    if (length > MAX_ANSWER) throw new Error('the answer is too long')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
+    if (length > MAX_ANSWER) response.destroy(new Error('the answer is too long'))
+    else chunks.push(chunk)
+  })
+  response.on('end', () => {
+    const text = Buffer.concat(chunks).toString('utf8')
+    const fine = response.statusCode >= 200 && response.statusCode < 300
+    guard(() => fine && resolve(text === '' ? {} : JSON.parse(text)))
+  })
 }
 
-/** Posts JSON; the answer as data. Throws on anything but success. Redirects are not followed: the secret stays here. */
-async function post(url, headers, body) {
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/json', ...headers },
-    body: JSON.stringify(body),
-    redirect: 'error',
-    signal: AbortSignal.timeout(PATIENCE_MS),
+/**
+ * Posts JSON; the answer as data. Rejects on anything but success: redirects too, since the secret stays here. It does not
+ * keep the process alive: a shop's script that is done ends, whether or not a heartbeat was under way.
+ */
+function post(url, headers, body) {
+  return new Promise((resolve, reject) => {
+    const data = Buffer.from(JSON.stringify(body))
+    const all = { 'content-type': 'application/json', 'content-length': data.length, accept: 'application/json', ...headers }
+    const { request } = url.startsWith('https:') ? https : http
+    const sent = request(url, { method: 'POST', headers: all, agent: false }, (response) => {
+      response.on('error', reject)
+      read(response, resolve)
+    })
+    const deadline = later(PATIENCE_MS, () => sent.destroy(new Error('no answer in time')))
+    sent.on('socket', (socket) => socket.unref())
+    sent.on('error', reject)
+    sent.on('close', () => {
+      clearTimeout(deadline)
+      reject(new Error('no answer that can be used'))
+    })
+    sent.end(data)
   })
-  const answer = await read(response)
-  if (!response.ok) throw new Error(`the control plane answered ${response.status}`)
-  return answer === '' ? {} : JSON.parse(answer)
 }
 
 module.exports = { base, post }

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { server, until } from './support.mjs'
 
 const require = createRequire(import.meta.url)
@@ -100,6 +103,31 @@ test('a control plane that is gone, hostile or talks nonsense costs nothing but 
   for (let n = 0; n < answers.length * 2; n += 1) assert.equal(typeof (await client.sendHeartbeat()), 'boolean')
   at.close()
   assert.equal(await client.sendHeartbeat(), false)
+})
+
+test('a script that is done ends while a heartbeat is under way, and one that waits for it does not', async (t) => {
+  let answers = () => new Promise(() => {})
+  const at = await server(() => answers())
+  t.after(() => at.close())
+  const path = (name) => JSON.stringify(fileURLToPath(new URL(name, import.meta.url)))
+  const run = async (end) => {
+    const script = `
+      const post = require(${path('../lib/post.cjs')})
+      const real = post.post
+      let settled = 'under way'
+      post.post = (...all) => {
+        const answer = real(...all)
+        answer.catch(() => {}).finally(() => { settled = 'settled' })
+        return answer
+      }
+      const client = require(${path('../index.cjs')}).init(${JSON.stringify({ ...WHO, apiBase: at.url })})
+      process.on('exit', () => console.log(settled))
+      setTimeout(async () => { ${end} }, 200)`
+    return (await promisify(execFile)(process.execPath, ['-e', script], { timeout: 60_000 })).stdout
+  }
+  assert.equal(await run(''), 'under way\n')
+  answers = () => new Promise((resolve) => setTimeout(resolve, 500))
+  assert.equal(await run('console.log(await client.sendHeartbeat())'), 'true\nsettled\n')
 })
 
 test('the secret is never sent in the clear or to nowhere', () => {
