@@ -150,7 +150,10 @@ final class Client
     /** The reference client's name for `webhook`. */
     public function trackWebhookCall($success = true): void
     {
-        $this->webhook((bool) $success);
+        $this->take(static function () use ($success) {
+            // In here: PHP 8.5 warns of some values on their way to a truth.
+            return Event::webhook((bool) $success);
+        });
     }
 
     /** Says which version runs, and on what. The agent remembers it; one request in a hundred says it by itself. */
