@@ -70,7 +70,8 @@ class Client {
   observe(response) {
     guard(() => {
       const began = performance.now()
-      response.once('finish', () => this.request(response.statusCode < 500, performance.now() - began))
+      const tell = () => this.request(response.statusCode < 500, performance.now() - began)
+      response.once('finish', () => guard(tell))
     })
   }
 

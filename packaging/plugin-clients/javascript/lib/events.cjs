@@ -13,10 +13,14 @@ const ENV_NAME = /^[A-Za-z][A-Za-z0-9_.-]{0,39}$/
 /** Characters that mean something in DogStatsD do not occur in versions. */
 const VERSION = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$/
 
-/** `value` as text of at most `max` characters that UTF-8 can write (a lone surrogate can not be read by the agent). */
+/**
+ * The first line of `value` as text of at most `max` characters that UTF-8 can write (a lone surrogate can not be read by the
+ * agent). What follows it in an error's words is often a stack trace, with what the shop's functions were given.
+ */
 function text(value, max = MAX_TEXT) {
   const whole = typeof value === 'string' ? value : String(value)
-  return Buffer.from(whole.slice(0, max), 'utf8').toString('utf8')
+  const [first] = whole.slice(0, max).split(/[\r\n]/, 1)
+  return Buffer.from(first, 'utf8').toString('utf8')
 }
 
 /** A version, or nothing when it is none. */
@@ -47,7 +51,7 @@ const milliseconds = (value) => (Number.isFinite(value) && value >= 0 && value <
 const event = {
   hello: (environment) => ({ type: 'hello', env: env(environment) }),
   request: (ok, ms) => ({ type: 'request', ok: ok !== false, ms: milliseconds(ms) }),
-  error: (message) => ({ type: 'error', message: message === undefined ? undefined : text(message) }),
+  error: (message) => ({ type: 'error', message: message === undefined || message === null ? undefined : text(message) }),
   webhook: (ok) => ({ type: 'webhook', ok: ok !== false }),
   counter: (name, by) => (named(name) && Number.isFinite(by) && by >= 0 ? { type: 'counter', name, value: by } : null),
   gauge: (name, value) => (named(name) && Number.isFinite(value) ? { type: 'gauge', name, value } : null),

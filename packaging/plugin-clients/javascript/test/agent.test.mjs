@@ -30,7 +30,7 @@ function client(t, options) {
 test('nothing that a shop hands in makes a function throw', (t) => {
   const hostile = new Proxy({}, { get() { throw new Error('hostile') }, ownKeys() { throw new Error('hostile') } })
   const odd = [undefined, null, NaN, -1, '', 'x'.repeat(1e6), Symbol('s'), 10n, [], {}, hostile, () => {}, new Date(NaN)]
-  const clients = [...odd, { socket: '/nonexistent' }, { socket: 7 }, { udp: 'example.org:8125' }, { udp: '127.0.0.1:1' }]
+  const clients = [...odd, { socket: '/nonexistent' }, { socket: `/${'x'.repeat(500)}` }, { socket: 7 }, { udp: 'example.org:8125' }, { udp: '127.0.0.1:1' }]
   for (const options of clients) {
     const made = plugmend.createClient(options)
     t.after(() => made.close())

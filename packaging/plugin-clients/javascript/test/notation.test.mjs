@@ -48,7 +48,9 @@ test('text that UTF-8 can not write is mended, since the agent would refuse the 
   assert.equal(text('x'.repeat(199) + '😀').length, 200)
 })
 
-test('the words of an error come from whatever a plugin has at hand', () => {
+test('the words of an error are its first line, from whatever a plugin has at hand', () => {
+  assert.equal(words('payment', new Error("declined\n    at pay('4242')")), 'payment: declined')
+  assert.equal('message' in JSON.parse(json(event.error(null))), false)
   assert.equal(words('payment', new Error('declined')), 'payment: declined')
   assert.equal(words('payment', { message: 'declined', card: '4242' }), 'payment: declined')
   assert.equal(words('payment', 'declined'), 'payment: declined')
