@@ -1,12 +1,12 @@
 //! One observation further.
 
 use super::{
-    finding::{Finding, Findings},
+    finding::{Evidence, Finding, Findings},
     kinds::IncidentType,
     num,
     observation::Observation,
     settings::{Prior, Settings},
-    severity::{Telemetry, severity},
+    severity::{Harm, Telemetry, severity},
     state::PluginState,
     subjects::{error_model, error_rule, latency_model, webhook_model, webhook_rule},
     trial::{self, Trial},
@@ -20,6 +20,9 @@ const STRAGGLER_S: i64 = 600;
 const MAX_ELAPSED_S: f64 = 7.0 * 86_400.0;
 /// For so many seconds after a start, caches are cold.
 const STARTING_S: i64 = 300;
+/// So many requests of a window tell how much is served now.
+const ENOUGH_REQUESTS: u64 = 20;
+
 /// Takes one observation into the state of its plugin and says what it shows. Observations come in the order of their
 /// time; one that was seen already, or comes late, changes nothing.
 pub fn advance(state: &mut PluginState, observation: &Observation<'_>, prior: &Prior, settings: &Settings) -> Findings {
@@ -145,7 +148,10 @@ fn conclude(
     let was_open = state.open.holds(incident_type);
     match verdict {
         Verdict::Ill { evidence, confidence } => {
-            let telemetry = telemetry(state, seen);
+            let telemetry = Telemetry {
+                harm: harm(state, seen, incident_type, &evidence),
+                ..telemetry(state, seen)
+            };
             let finding = Finding {
                 incident_type,
                 severity: severity(incident_type, &telemetry),
@@ -175,8 +181,46 @@ fn telemetry(state: &PluginState, seen: &Observation<'_>) -> Telemetry {
     Telemetry {
         errors_last_24h: seen.errors_last_24h.map(num::count),
         webhook_fail_rate: seen.webhook_fail_rate.or(state.webhooks.last_hour()),
-        seconds_since_heartbeat: None,
+        ..Telemetry::default()
     }
+}
+
+/// What an illness does, and to how much, where that is counted.
+fn harm(state: &PluginState, seen: &Observation<'_>, incident_type: IncidentType, evidence: &Evidence) -> Option<Harm> {
+    if incident_type == IncidentType::TelemetryAnomaly {
+        let times = evidence.observed / evidence.expected;
+        return times.is_finite().then_some(Harm::Slower { times });
+    }
+    let per_hour = evidence.excess_per_hour?;
+    let lasted_s = num::seconds(seen.at.saturating_sub(evidence.since)) + f64::from(seen.window_s.unwrap_or(0));
+    let (now, last_hour) = match incident_type {
+        IncidentType::WebhookFailRate => {
+            let last_hour = seen.webhook_fail_rate.or(state.webhooks.last_hour());
+            (evidence.observed, last_hour.unwrap_or(evidence.observed))
+        }
+        IncidentType::ErrorSpike => {
+            let now = (per_hour / requests_per_hour(state, seen)?).min(1.0);
+            (now, now * (lasted_s / 3600.0).min(1.0))
+        }
+        _ => return None,
+    };
+    Some(Harm::Failing {
+        now,
+        last_hour,
+        per_hour,
+        lasted_s,
+    })
+}
+
+/// How many requests the plugin serves: now, where a window has enough of them to tell, else as is usual for it.
+fn requests_per_hour(state: &PluginState, seen: &Observation<'_>) -> Option<f64> {
+    let in_window = seen
+        .requests
+        .filter(|requests| *requests >= ENOUGH_REQUESTS)
+        .zip(seen.window_s);
+    let now = in_window.map(|(requests, window_s)| num::count(requests) / f64::from(window_s.max(1)));
+    let a_second = now.or(state.errors.requests_per_second())?;
+    (a_second > 0.0).then_some(a_second * 3600.0)
 }
 
 #[cfg(test)]
@@ -204,6 +248,25 @@ mod tests {
         assert_eq!(findings.opened.len(), 1, "{findings:?}");
         assert_eq!(findings.opened[0].incident_type, IncidentType::WebhookFailRate);
         assert_eq!(findings.opened[0].severity, Severity::Medium);
+    }
+
+    #[test]
+    fn counted_errors_are_judged_by_what_they_do_and_not_by_their_number() {
+        let window = |at: i64, errors: u64| Observation {
+            at,
+            window_s: Some(120),
+            requests: Some(2_000),
+            errors: Some(errors),
+            errors_last_24h: Some(14_400),
+            ..Observation::default()
+        };
+        let mut state = PluginState::default();
+        for i in 1..=2_000 {
+            assert!(told(&mut state, &window(i * 120, 20)).is_empty());
+        }
+        let mut found = (2_001..2_010).flat_map(|i| told(&mut state, &window(i * 120, 100)).opened);
+        // By the rule, 14,400 errors in 24 hours would be critical every day.
+        assert_eq!(found.next().map(|finding| finding.severity), Some(Severity::Low));
     }
 
     #[test]

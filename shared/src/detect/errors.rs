@@ -114,6 +114,16 @@ impl Errors {
         }
     }
 
+    /// How many requests the plugin usually serves a second, once that is known.
+    pub fn requests_per_second(&self) -> Option<f64> {
+        let [requests, seconds] = [
+            self.base.requests + self.pending.requests,
+            self.base.seconds + self.pending.seconds,
+        ]
+        .map(f64::from);
+        (seconds > 0.0).then(|| requests / seconds)
+    }
+
     /// How much more errors scatter than independent ones would, at least 1.
     pub fn dispersion(&self) -> f64 {
         let [deviation, expected] = self.noise.map(f64::from);
