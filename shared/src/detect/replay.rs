@@ -48,6 +48,8 @@ struct Watched {
     state: PluginState,
     heard: i64,
     missed: bool,
+    /// Until when its silence is put down to what is between it and us.
+    excused: i64,
 }
 
 /// The fleet as the recording has shown it so far: a fixed amount of memory for each plugin.
@@ -96,6 +98,7 @@ impl Replay {
                 state: PluginState::default(),
                 heard: self.now,
                 missed: false,
+                excused: i64::MIN,
             });
             self.due
                 .push(Reverse((self.now.saturating_add(self.longest(index)), index)));
@@ -109,6 +112,7 @@ impl Replay {
             self.due.push(Reverse((again, index)));
         }
         plugin.heard = plugin.heard.max(self.now);
+        plugin.excused = i64::MIN;
         let findings = advance(&mut plugin.state, seen, &self.prior, &self.settings);
         detections.extend(findings.opened.iter().map(|finding| Detection::Plugin {
             plugin_id: plugin_id.to_owned(),
@@ -162,7 +166,24 @@ impl Replay {
 
     fn interval(&self, index: usize) -> f64 {
         let known = self.plugins.get(index).and_then(|plugin| plugin.state.interval_s());
-        known.unwrap_or(self.settings.heartbeat_interval_s)
+        known.unwrap_or(silence::UNKNOWN_INTERVAL_S)
+    }
+
+    /// Excuses all who fell silent together with a plugin, when there are many of them: a part of the way to us is cut.
+    fn excuse(&mut self, heard: i64) {
+        let (now, settings) = (self.now, &self.settings);
+        let together = |plugin: &Watched| {
+            let interval = plugin.state.interval_s().unwrap_or(silence::UNKNOWN_INTERVAL_S);
+            (plugin.heard - heard).abs() <= silence::TOGETHER_S
+                && silence::judge_at(plugin.heard, now, interval, settings) != Silence::Heard
+        };
+        let silent = self.plugins.iter().filter(|plugin| together(plugin)).count();
+        let fleet = self.plugins.iter().filter(|plugin| !plugin.missed).count();
+        if silence::is_common(silent, fleet) {
+            for plugin in self.plugins.iter_mut().filter(|plugin| together(plugin)) {
+                plugin.excused = plugin.heard.saturating_add(silence::EXCUSED_S);
+            }
+        }
     }
 
     /// All whose time has come, the plugin that speaks now as well: it was silent until now.
@@ -176,10 +197,14 @@ impl Replay {
             let interval = self.interval(index);
             let longest = self.longest(index);
             let (now, resumed) = (self.now, self.resumed);
+            let heard = self.plugins.get(index).map_or(now, |plugin| plugin.heard);
+            if heard >= resumed && silence::judge_at(heard, now, interval, &self.settings) == Silence::Missed {
+                self.excuse(heard);
+            }
             let Some(plugin) = self.plugins.get_mut(index) else {
                 continue;
             };
-            let since = plugin.heard.max(resumed);
+            let since = plugin.heard.max(resumed).max(plugin.excused);
             if silence::judge_at(since, now, interval, &self.settings) == Silence::Missed {
                 plugin.missed = true;
                 detections.push(Detection::Plugin {
@@ -193,5 +218,52 @@ impl Replay {
             }
         }
         detections
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fleet of 100 that speaks every two minutes for two hours, but for those that are silent in the second one; how
+    /// many silences were detected.
+    fn missed(is_silent: impl Fn(i64) -> bool) -> usize {
+        let mut replay = Replay::new(Settings::default(), Prior::default());
+        let mut found = 0;
+        for minute in (0..120).step_by(2) {
+            for plugin in 0..100 {
+                if minute >= 60 && is_silent(plugin) {
+                    continue;
+                }
+                let seen = Observation {
+                    at: 1_790_000_000 + minute * 60 + plugin,
+                    ..Observation::default()
+                };
+                found += replay.observe(&plugin.to_string(), &seen).len();
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn a_plugin_that_falls_silent_alone_is_missed_and_many_at_once_are_not_to_blame() {
+        assert_eq!(missed(|_| false), 0);
+        assert_eq!(missed(|plugin| plugin == 7), 1);
+        assert_eq!(missed(|plugin| plugin < 10), 10);
+        assert_eq!(missed(|plugin| plugin % 3 == 0), 0);
+    }
+
+    #[test]
+    fn a_plugin_is_given_time_until_it_is_known_how_often_it_speaks() {
+        let mut replay = Replay::new(Settings::default(), Prior::default());
+        for ten_minutes in 0..6 {
+            for plugin in ["seldom", "other"] {
+                let seen = Observation {
+                    at: 1_790_000_000 + ten_minutes * 600,
+                    ..Observation::default()
+                };
+                assert_eq!(replay.observe(plugin, &seen), []);
+            }
+        }
     }
 }

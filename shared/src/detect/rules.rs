@@ -9,8 +9,10 @@ use super::{num, settings::Settings};
 const LET_GO: f64 = 0.7;
 /// A reading just over the threshold is looked at for so long before it is an illness, in seconds.
 const LOOK_S: f64 = 1_800.0;
-/// How many times the usual errors are news.
+/// How many times the usual errors are news; and while a plugin is new, whose 24 hours still fill up: a number that grows
+/// steadily from nothing is twice its own mean, and more on a morning.
 const NEWS_RATIO: f64 = 2.0;
+const NEWS_RATIO_NEW: f64 = 4.0;
 /// How much above its usual value a webhook failure rate is news.
 const NEWS_POINTS: f64 = 0.25;
 
@@ -53,9 +55,14 @@ pub struct Reading {
     pub plain: f64,
 }
 
-/// Errors in 24 hours: the threshold for this plugin.
-pub fn errors_threshold(rule: Rule, settings: &Settings) -> f64 {
-    settings.rule_errors_24h.max(f64::from(rule.usual) * NEWS_RATIO)
+/// Errors in 24 hours: the threshold for this plugin, which was observed for `observed_s` seconds.
+pub fn errors_threshold(rule: Rule, observed_s: f64, settings: &Settings) -> f64 {
+    let ratio = if observed_s < settings.first_day_s {
+        NEWS_RATIO_NEW
+    } else {
+        NEWS_RATIO
+    };
+    settings.rule_errors_24h.max(f64::from(rule.usual) * ratio)
 }
 
 /// Webhook failure rate: the threshold for this plugin.
@@ -106,13 +113,13 @@ mod tests {
 
     fn said(rule: &mut Rule, value: f64, at: i64) -> Said {
         let settings = Settings::default();
-        let threshold = errors_threshold(*rule, &settings);
+        let threshold = errors_threshold(*rule, 200_000.0, &settings);
         let reading = Reading {
             value,
             threshold,
             at,
             elapsed_s: 120.0,
-            observed_s: 86_400.0,
+            observed_s: 200_000.0,
             plain: threshold,
         };
         rule.judge(reading, &settings)
@@ -135,5 +142,34 @@ mod tests {
         assert_eq!(day.last(), Some(&Said::Settled));
         assert_eq!(said(&mut rule, 45.0, 90_000), Said::Fine);
         assert_eq!(said(&mut rule, 85.0, 90_120), Said::Ill);
+    }
+    #[test]
+    fn a_new_plugin_whose_day_fills_up_is_well_and_one_that_breaks_meanwhile_is_not() {
+        let settings = Settings::default();
+        let say = |rule: &mut Rule, i: i64, value: f64| {
+            let observed_s = num::seconds(i * 120);
+            let threshold = errors_threshold(*rule, observed_s, &settings);
+            let reading = Reading {
+                value,
+                threshold,
+                at: 1_000 + i * 120,
+                elapsed_s: if i == 0 { 0.0 } else { 120.0 },
+                observed_s,
+                plain: threshold * 1.5,
+            };
+            rule.judge(reading, &settings)
+        };
+        let mut rule = Rule::default();
+        for i in 0..=720 {
+            assert_eq!(say(&mut rule, i, num::seconds(i) / 6.0), Said::Fine, "{i}");
+        }
+        for i in 721..1_400 {
+            assert_eq!(say(&mut rule, i, 120.0), Said::Fine, "{i}");
+        }
+        let mut rule = Rule::default();
+        for i in 0..=200 {
+            say(&mut rule, i, num::seconds(i) / 6.0);
+        }
+        assert_eq!(say(&mut rule, 201, 150.0), Said::Ill);
     }
 }

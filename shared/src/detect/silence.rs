@@ -11,6 +11,23 @@ use super::{
 /// An interval that is longer than the default by less than this factor is the default with its jitter.
 const TOLERATED: f64 = 1.25;
 
+/// Before it is known how often a plugin speaks, it may be as seldom as this, in seconds.
+pub const UNKNOWN_INTERVAL_S: f64 = 600.0;
+/// So many plugins, and so great a share of the fleet, that fall silent together are not ill: something between them and
+/// us is broken.
+const MANY: usize = 20;
+const MANY_SHARE: f64 = 0.1;
+/// Together is within so many seconds.
+pub const TOGETHER_S: i64 = 240;
+/// For so long that is believed, in seconds.
+pub const EXCUSED_S: i64 = 3 * 3600;
+
+/// Whether `silent` plugins of `fleet` that fell silent at about the same time say that it is not they who are ill.
+#[expect(clippy::cast_precision_loss, reason = "numbers of plugins")]
+pub fn is_common(silent: usize, fleet: usize) -> bool {
+    silent >= MANY && silent as f64 >= MANY_SHARE * fleet as f64
+}
+
 /// What a lack of heartbeats means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Silence {
@@ -88,6 +105,12 @@ mod tests {
             Silence::Heard,
             "a clock that went back proves nothing"
         );
+    }
+
+    #[test]
+    fn many_at_once_are_not_ill_and_a_few_are() {
+        assert!(is_common(20, 150) && is_common(1_000, 10_000));
+        assert!(!is_common(19, 19) && !is_common(20, 201));
     }
 
     #[test]

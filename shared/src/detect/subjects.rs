@@ -108,13 +108,14 @@ pub fn error_rule(state: &mut PluginState, seen: &Observation<'_>, elapsed_s: f6
     let Some(errors) = seen.errors_last_24h.filter(|_| !seen.counts_errors()) else {
         return Verdict::Unknown;
     };
-    let threshold = rules::errors_threshold(state.rule_errors, settings);
+    let observed_s = f64::from(state.observed_s);
+    let threshold = rules::errors_threshold(state.rule_errors, observed_s, settings);
     let reading = Reading {
         value: num::count(errors),
         threshold,
         at: seen.at,
         elapsed_s,
-        observed_s: f64::from(state.observed_s),
+        observed_s,
         plain: threshold * 1.5,
     };
     judge(&mut state.rule_errors, reading, settings)
