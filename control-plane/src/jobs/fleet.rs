@@ -1,4 +1,5 @@
-//! Releases that are worse than their siblings are found, from what every plugin has stored.
+//! Releases that are worse than their siblings are found, from what every plugin has stored, and the plugins that they
+//! make ill get their incidents.
 
 use std::time::Duration;
 
@@ -6,7 +7,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::runner::{Activation, Reconciler};
-use crate::{service::healing::blame_releases, store::Db};
+use crate::{
+    service::healing::{blame_releases, look_after_affected},
+    store::Db,
+};
 
 const EVERY: Duration = Duration::from_secs(30);
 
@@ -31,9 +35,11 @@ impl Reconciler for FleetFindings {
     }
 
     async fn activate(&self, now: Timestamp) -> anyhow::Result<Activation> {
+        let blamed = blame_releases(&self.0, now).await?;
+        let (opened, more) = look_after_affected(&self.0, now).await?;
         Ok(Activation {
-            done: blame_releases(&self.0, now).await?,
-            more: false,
+            done: blamed + opened,
+            more,
         })
     }
 }

@@ -17,6 +17,8 @@ pub enum Detector {
     Model,
     /// The lack of heartbeats.
     Silence,
+    /// What all plugins say of a release together.
+    Fleet,
 }
 
 /// The numbers behind a finding, for people and for the record.
@@ -26,7 +28,8 @@ pub struct Evidence {
     pub detector: Detector,
     /// When it began, as far as can be told, in seconds since 1970.
     pub since: i64,
-    /// What is seen: a share failing, errors an hour, errors in 24 h, milliseconds, or seconds of silence.
+    /// What is seen: a share failing, errors an hour, errors in 24 h, milliseconds, seconds of
+    /// silence, or nats against a release.
     pub observed: f64,
     /// What this plugin usually shows, in the same unit; for a rule, its threshold.
     pub expected: f64,

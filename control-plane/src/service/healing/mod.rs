@@ -33,7 +33,7 @@ use crate::{
 };
 
 pub use approve::{Approved, approve};
-pub use fleet::blame_releases;
+pub use fleet::{blame_releases, look_after_affected};
 pub use open::{Observed, observe};
 pub use people::{ManualAction, ManualDone, ManualError, Person, manual_action};
 pub use ports::{Decide, Decided};

@@ -10,7 +10,7 @@ use plugmend_shared::{
     bundle::manifest::Compatibility,
     detect::{
         FleetNow, IncidentType, Observation, PluginState, Prior, Settings, advance,
-        fleet::{Deviation, FleetState},
+        fleet::{AGAINST, Deviation, FleetState},
     },
     ids::{MerchantId, PluginId},
     protocol::heartbeat::Heartbeat,
@@ -37,6 +37,9 @@ const MODELLED: [IncidentType; 3] = [
 /// How long an agent's early word counts, unless it says that it goes on or that it is over; by then our own detectors
 /// agree, or it is over.
 const EARLY_LASTS: SignedDuration = SignedDuration::from_mins(15);
+
+/// A plugin that was found ill by its release is held for so until its word against it falls below this, in nats.
+const HELD: f64 = AGAINST / 3.0;
 
 /// What this process hears of the fleet as a whole: a large sample, by which one plugin's trouble is told from everybody's
 /// (a payment service that is down, say). It corrects, and decides nothing; a new process starts without.
@@ -183,6 +186,10 @@ fn examine(
             .into_iter()
             .filter(|one| !backed.contains(one) && !findings.contains_key(one) && !agent_holds(one)),
     );
+    // What the release does that runs there is over when the plugin's own numbers no longer speak against it.
+    if ill.contains(&IncidentType::TelemetryAnomaly) && state.word().is_some_and(|word| word >= HELD) {
+        recovered.remove(&IncidentType::TelemetryAnomaly);
+    }
     recovered.retain(|over| ill.remove(over));
     ill.extend(findings.keys());
     let next = Remembered {
