@@ -82,27 +82,48 @@ impl Api {
         json(status, &body)
     }
 
-    /// A list, all of its pages: `{<name>: [...], next}`, where `next` goes on as `?after=`.
+    /// A list, all of its pages: `{<name>: [...], next}`, where `next` goes on as `?after=`. One that is longer than
+    /// [`MAX_PAGES`] is cut, and that is said on standard error.
     ///
     /// # Errors
     /// When it can not be reached or refuses.
     pub fn list(&self, path: &str, name: &str) -> anyhow::Result<Vec<Value>> {
         let mut out = Vec::new();
+        let goes_on = self.pages(path, name, MAX_PAGES, &mut |page| {
+            out.extend(page);
+            Ok(true)
+        })?;
+        if goes_on {
+            eprintln!("plugmend: the list goes on; these are the first {}", out.len());
+        }
+        Ok(out)
+    }
+
+    /// Takes a list page by page, at most `most` of them, until `take` has enough (false); whether it goes on.
+    ///
+    /// # Errors
+    /// When it can not be reached or refuses, or `take` does.
+    pub fn pages(
+        &self,
+        path: &str,
+        name: &str,
+        most: usize,
+        take: &mut dyn FnMut(Vec<Value>) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<bool> {
         let mut page = self.get(path)?;
-        for _ in 0..MAX_PAGES {
-            out.extend(
-                page.get_mut(name)
-                    .and_then(Value::as_array_mut)
-                    .map(std::mem::take)
-                    .unwrap_or_default(),
-            );
+        for read in 1.. {
+            let entries = page.get_mut(name).and_then(Value::as_array_mut).map(std::mem::take);
+            let wants_more = take(entries.unwrap_or_default())?;
             let Some(next) = page.get("next").and_then(Value::as_str) else {
                 break;
             };
+            if !wants_more || read >= most {
+                return Ok(true);
+            }
             let sign = if path.contains('?') { '&' } else { '?' };
             page = self.get(&format!("{path}{sign}after={next}"))?;
         }
-        Ok(out)
+        Ok(false)
     }
 
     /// `POST`, JSON both ways.

@@ -19,6 +19,8 @@ use crate::{
 
 /// The longest line that is read, in bytes: a question is bounded, and so is this.
 const MAX_LINE: u64 = 4 * 1024 * 1024;
+/// How many decisions a page has: each comes with all that it rests on.
+const PAGE: usize = 20;
 /// How many that differ are shown.
 const SHOWN: usize = 20;
 
@@ -39,6 +41,9 @@ pub struct Replay {
     /// Of one incident only, when the control plane is asked.
     #[arg(long)]
     incident: Option<uuid::Uuid>,
+    /// How many are asked of the control plane, the newest first.
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    limit: u32,
     #[command(flatten)]
     connection: Connection,
 }
@@ -68,6 +73,8 @@ struct Tally {
     same: usize,
     not_ours: usize,
     differing: Vec<Value>,
+    /// There are older ones, which were not looked at.
+    more: bool,
 }
 
 /// Runs one.
@@ -90,13 +97,32 @@ fn replay(arguments: &Replay) -> anyhow::Result<Output> {
                 .incident
                 .map(|id| format!("&incident_id={id}"))
                 .unwrap_or_default();
-            let path = format!("/api/ops/decisions?with_input=true&limit=20{of}");
-            for decision in Api::connect(&arguments.connection)?.list(&path, "decisions")? {
-                tally.add(decision)?;
-            }
+            let path = format!("/api/ops/decisions?with_input=true&limit={PAGE}{of}");
+            from_api(
+                &Api::connect(&arguments.connection)?,
+                &path,
+                arguments.limit,
+                &mut tally,
+            )?;
         }
     }
     tally.output()
+}
+
+/// Page by page, so that no more than one is in memory.
+fn from_api(api: &Api, path: &str, limit: u32, tally: &mut Tally) -> anyhow::Result<()> {
+    let limit = usize::try_from(limit)?;
+    let mut left = limit;
+    let goes_on = api.pages(path, "decisions", limit.div_ceil(PAGE), &mut |page| {
+        tally.more |= page.len() > left;
+        for decision in page.into_iter().take(left) {
+            tally.add(decision)?;
+            left -= 1;
+        }
+        Ok(left > 0)
+    })?;
+    tally.more |= goes_on;
+    Ok(())
 }
 
 fn from_lines(mut lines: impl BufRead, tally: &mut Tally) -> anyhow::Result<()> {
@@ -135,10 +161,13 @@ impl Tally {
     }
 
     fn output(self) -> anyhow::Result<Output> {
-        let (same, not_ours) = (self.same, self.not_ours);
-        let words = format!("{same} came out the same, {not_ours} were not decided by this version");
+        let (same, not_ours, more) = (self.same, self.not_ours, self.more);
+        let mut words = format!("{same} came out the same, {not_ours} were not decided by this version");
+        if more {
+            words.push_str("; older ones were not looked at (--limit)");
+        }
         if self.differing.is_empty() {
-            let data = json!({ "same": same, "not_ours": not_ours, "differing": [] });
+            let data = json!({ "same": same, "not_ours": not_ours, "differing": [], "more": more });
             return Ok(Output::new(words, data));
         }
         let mut lines = Lines::default();
