@@ -9,10 +9,11 @@
 //! hours.
 
 use super::{
-    finding::{Detector, Evidence},
+    finding::Evidence,
     jobs::Jobs,
     num,
-    verdict::{Context, Verdict, confidence, swing, swings},
+    verdict::{Context, Verdict, confidence},
+    watch::{Watch, speaker},
 };
 
 /// The shifts looked for: how many times the usual rate.
@@ -26,8 +27,7 @@ const DOUBT: f64 = 1.2;
 const LEAST_EXPECTED: f64 = 1e-3;
 /// Before much is known, no rate below this many errors a request is news.
 const NEW_RATE: f64 = 0.05;
-/// Weight of the first guess of the dispersion, in expected events, and that guess.
-const NOISE_WEIGHT: f64 = 30.0;
+/// The first guess of the dispersion.
 const NOISE_GUESS: f64 = 1.3;
 /// Fewer errors above the usual than this are not worth an alarm.
 const FEWEST: f64 = 5.0;
@@ -36,13 +36,9 @@ const GROSS_REQUESTS: f64 = 20.0;
 const GROSS_SHARE: f64 = 0.4;
 /// And it is many times what is usual.
 const GROSS_RATIO: f64 = 4.0;
-/// Evidence that the illness is over, in nats.
-const EASE: f64 = 6.0;
 /// A rate has fallen when it is this share of the usual, with so much evidence.
 const FALLEN: f64 = 0.25;
 const FALLEN_SURE: f64 = 25.0;
-/// Length of the blocks whose dispersion is measured beside that of windows, in seconds.
-const BLOCK_S: i64 = 3600;
 
 /// Two rates, as sums of events over what they came from.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -72,22 +68,13 @@ impl Rates {
 pub struct Errors {
     pub base: Split,
     pub pending: Split,
-    /// Squared deviations of windows, and what was expected of them.
-    pub noise: [f32; 2],
-    /// Dispersion of whole hours.
-    pub block_noise: f32,
-    /// How far the hour before was off, and how many errors it saw.
-    pub block_off: f32,
-    pub block_before: f32,
+    pub watch: Watch,
+    /// What the hour that runs has seen, and what was expected of it.
     pub block_seen: f32,
     pub block_expected: f32,
-    pub block_from: u32,
-    pub sums: [f32; 3],
-    pub ease: f32,
+    /// The same since the suspicion began.
     pub ill_seen: f32,
     pub ill_expected: f32,
-    pub since: u32,
-    pub alarm_at: u32,
     pub jobs: Jobs,
 }
 
@@ -126,9 +113,7 @@ impl Errors {
 
     /// How much more errors scatter than independent ones would, at least 1.
     pub fn dispersion(&self) -> f64 {
-        let [deviation, expected] = self.noise.map(f64::from);
-        let windows = (deviation + NOISE_WEIGHT * NOISE_GUESS) / (expected + NOISE_WEIGHT);
-        windows.max(swings(self.block_noise)).max(1.0)
+        self.watch.dispersion(NOISE_GUESS)
     }
 
     /// Of how many events the usual rates are known.
@@ -139,11 +124,6 @@ impl Errors {
     /// How much higher than seen the usual rate may be.
     pub fn doubt(&self) -> f64 {
         1.0 + DOUBT / (self.events() + 1.0).sqrt()
-    }
-
-    /// Whether an illness is known and not over.
-    pub fn is_ill(&self) -> bool {
-        self.alarm_at != 0
     }
 
     /// One window further.
@@ -161,27 +141,21 @@ impl Errors {
         let is_gross = sample.requests >= GROSS_REQUESTS
             && sample.errors >= (GROSS_SHARE * sample.requests).max(expected * GROSS_RATIO);
         let cap = context.cap(context.settings.threshold, true, is_gross);
-        for (sum, ratio) in self.sums.iter_mut().zip(RATIOS) {
-            let gain = (sample.errors * ratio.ln() - expected * (ratio - 1.0)) / dispersion;
-            *sum = context.pour(*sum, gain, context.settings.threshold, cap);
-        }
+        let gain = |ratio: f64| (sample.errors * ratio.ln() - expected * (ratio - 1.0)) / dispersion;
+        self.watch.pour(RATIOS.map(gain), cap, context);
         // Of a new plugin, and in the hours of a known job, each excess is noted, so that the allowance is kept.
         let noted = allowed > 0.0 || context.observed_s < context.settings.first_day_s;
         let enough = context.settings.threshold * if noted { 0.2 } else { 0.4 };
-        let suspicious = self.peak() > enough && sample.errors > plain * 1.5 + 0.5;
+        let suspicious = self.watch.peak() > enough && sample.errors > plain * 1.5 + 0.5;
         let is_burst = suspicious || (noted && excess(sample.errors, plain, dispersion));
         let above = (sample.errors - plain).max(0.0);
         self.jobs.advance(context.at, above, context.window_s, is_burst);
         self.scatter(sample.errors, plain, allowed > 0.0, context);
-        if self.is_ill() {
+        if self.watch.is_ill() {
             self.go_on(sample, usual, expected, dispersion, context)
         } else {
             self.look(sample, usual, expected, dispersion, context)
         }
-    }
-
-    fn peak(&self) -> f64 {
-        self.sums.iter().copied().map(f64::from).fold(0.0, f64::max)
     }
 
     /// While nothing is known to be wrong.
@@ -193,20 +167,16 @@ impl Errors {
             sample.errors.min(most)
         };
         self.pending.add(sample, learnt, usual, context.window_s);
-        let peak = self.peak();
+        let peak = self.watch.peak();
         self.fall(
             sample.errors,
             usual.expected(context.window_s, sample.requests),
             dispersion,
         );
-        if peak <= 0.0 {
-            self.since = 0;
+        if !self.watch.suspects(context) {
             (self.ill_seen, self.ill_expected) = (0.0, 0.0);
             self.learn(context);
             return Verdict::Well;
-        }
-        if self.since == 0 {
-            self.since = num::moment(context.at);
         }
         self.ill_seen += num::kept(sample.errors);
         self.ill_expected += num::kept(expected);
@@ -215,18 +185,18 @@ impl Errors {
         if peak < context.settings.threshold || !is_bad_itself || excess < FEWEST {
             return Verdict::Well;
         }
-        self.alarm_at = num::moment(context.at);
-        self.ease = 0.0;
+        self.watch.alarm(context);
         self.ill(sample, context)
     }
 
     /// A rate that fell for good (an old illness cured) is followed soon: what was usual counts for less.
     fn fall(&mut self, errors: f64, expected: f64, dispersion: f64) {
         let gain = (expected * (1.0 - FALLEN) + errors * FALLEN.ln()) / dispersion;
-        self.ease = num::kept((f64::from(self.ease) + gain).max(0.0));
-        if f64::from(self.ease) > FALLEN_SURE {
+        let ease = &mut self.watch.ease;
+        *ease = num::kept((f64::from(*ease) + gain).max(0.0));
+        if f64::from(*ease) > FALLEN_SURE {
             self.base.fade(0.3);
-            self.ease = 0.0;
+            *ease = 0.0;
         }
     }
 
@@ -248,18 +218,16 @@ impl Errors {
         let ratio = self.ratio();
         let against = ratio.powf(0.7).clamp(1.5, 15.0);
         let gain = (expected * (against - 1.0) - sample.errors * against.ln()) / dispersion;
-        let most = EASE * 0.34 * (context.window_s / settings.heartbeat_interval_s).clamp(0.02, 1.0);
-        self.ease = num::kept((f64::from(self.ease) + gain.min(most)).clamp(0.0, EASE));
-        if f64::from(self.ease) >= EASE {
+        if self.watch.eases(gain, context) {
             self.forget_illness();
             return Verdict::Well;
         }
-        if num::seconds(context.at - i64::from(self.alarm_at)) >= settings.new_normal_s {
+        if self.watch.is_usual_by_now(context) {
             self.base = self.pending;
             self.forget_illness();
             return Verdict::Settled;
         }
-        if self.ease <= 0.0 {
+        if self.watch.ease <= 0.0 {
             self.ill_seen = self.ill_seen * kept + num::kept(sample.errors);
             self.ill_expected = self.ill_expected * kept + num::kept(expected);
         }
@@ -268,9 +236,8 @@ impl Errors {
 
     fn forget_illness(&mut self) {
         self.pending = Split::default();
-        self.sums = [0.0; 3];
-        (self.ease, self.ill_seen, self.ill_expected) = (0.0, 0.0, 0.0);
-        (self.since, self.alarm_at) = (0, 0);
+        self.watch.end();
+        (self.ill_seen, self.ill_expected) = (0.0, 0.0);
     }
 
     fn ratio(&self) -> f64 {
@@ -282,14 +249,10 @@ impl Errors {
         let hourly = 3600.0 / context.window_s;
         let ratio = self.ratio();
         Verdict::Ill {
-            confidence: confidence(self.peak(), context.settings.threshold, (ratio - 1.5) / 4.0),
+            confidence: confidence(self.watch.peak(), context.settings.threshold, (ratio - 1.5) / 4.0),
             evidence: Evidence {
-                detector: if context.is_new() {
-                    Detector::Rule
-                } else {
-                    Detector::Model
-                },
-                since: i64::from(self.since),
+                detector: speaker(context),
+                since: i64::from(self.watch.since),
                 observed: usual * ratio * hourly,
                 expected: usual * hourly,
                 excess_per_hour: Some(usual * (ratio - 1.0).max(0.0) * hourly),
@@ -305,36 +268,24 @@ impl Errors {
         self.base.join(pending);
     }
 
-    /// Dispersion of windows, and of whole hours: slow swings do not show in single windows. What jobs and illnesses do
-    /// is not scatter.
+    /// Dispersion of windows and of whole hours. What jobs and illnesses do is not scatter.
     fn scatter(&mut self, errors: f64, expected: f64, job: bool, context: &Context<'_>) {
-        let calm = !job && !context.starting && !context.is_new() && self.peak() < context.settings.threshold * 0.4;
+        let calm = !job && !context.starting && !context.is_new() && self.watch.peak() < context.settings.threshold * 0.4;
         if calm {
-            let kept = num::decay(context.elapsed_s, context.settings.half_life_s);
             let most = 3.0 * (expected * self.dispersion()).sqrt() + 1.0;
             let off = (errors - expected).clamp(-most, most);
-            let [deviation, weight] = &mut self.noise;
-            *deviation = num::kept(f64::from(*deviation) * kept + off * off);
             // What is seen counts as well: an illness that grows slowly is no scatter.
-            *weight = num::kept(f64::from(*weight) * kept + expected.max(errors));
+            self.watch.scatter(off * off, expected.max(errors), context);
             self.block_seen += num::kept(errors);
             self.block_expected += num::kept(expected);
         }
-        if self.block_from == 0 {
-            self.block_from = num::moment(context.at);
-        }
-        if context.at - i64::from(self.block_from) < BLOCK_S {
+        if !self.watch.is_hour_over(context) {
             return;
         }
         let (seen, expected) = (f64::from(self.block_seen), f64::from(self.block_expected));
-        if calm && expected > 0.0 {
-            let off = seen - expected;
-            let step = off - f64::from(self.block_off);
-            let chance = seen + f64::from(self.block_before) + 1.0;
-            self.block_noise = num::kept(swing(self.block_noise, step * step / chance, context));
-            (self.block_off, self.block_before) = (num::kept(off), num::kept(seen));
-        }
-        (self.block_seen, self.block_expected, self.block_from) = (0.0, 0.0, num::moment(context.at));
+        self.watch
+            .next_hour((calm && expected > 0.0).then_some((seen, expected)), context);
+        (self.block_seen, self.block_expected) = (0.0, 0.0);
     }
 }
 

@@ -25,6 +25,7 @@ mod state;
 mod subjects;
 mod trial;
 mod verdict;
+mod watch;
 mod webhooks;
 
 pub use advance::advance;

@@ -7,11 +7,12 @@ use super::{
     latency::Latency,
     rules::Rule,
     trial::{Scatter, Trial},
+    watch::Watch,
     webhooks::Webhooks,
 };
 
 /// The layout of the bytes; another number means another layout.
-const LAYOUT: u8 = 2;
+const LAYOUT: u8 = 3;
 /// No state takes more bytes than this.
 pub const MAX_STATE_BYTES: usize = 384;
 
@@ -142,6 +143,14 @@ impl PluginState {
     }
 }
 
+fn walk_watch(watch: &mut Watch, fields: &mut impl Fields) {
+    watch.sums.iter_mut().for_each(|sum| fields.small(sum));
+    fields.small(&mut watch.ease);
+    watch.noise.iter_mut().for_each(|one| fields.number(one));
+    fields.numbers(&mut [&mut watch.block_noise, &mut watch.block_off, &mut watch.block_before]);
+    fields.moments(&mut [&mut watch.block_from, &mut watch.since, &mut watch.alarm_at]);
+}
+
 fn walk_errors(errors: &mut Errors, fields: &mut impl Fields) {
     for split in [&mut errors.base, &mut errors.pending] {
         fields.numbers(&mut [
@@ -151,19 +160,13 @@ fn walk_errors(errors: &mut Errors, fields: &mut impl Fields) {
             &mut split.requests,
         ]);
     }
-    errors.noise.iter_mut().for_each(|one| fields.number(one));
-    errors.sums.iter_mut().for_each(|sum| fields.small(sum));
+    walk_watch(&mut errors.watch, fields);
     fields.numbers(&mut [
-        &mut errors.block_noise,
-        &mut errors.block_off,
-        &mut errors.block_before,
         &mut errors.block_seen,
         &mut errors.block_expected,
         &mut errors.ill_seen,
         &mut errors.ill_expected,
     ]);
-    fields.small(&mut errors.ease);
-    fields.moments(&mut [&mut errors.block_from, &mut errors.since, &mut errors.alarm_at]);
     let jobs = &mut errors.jobs;
     jobs.hours.iter_mut().for_each(|hour| fields.byte(hour));
     fields.byte(&mut jobs.hour);
@@ -181,16 +184,8 @@ fn walk_webhooks(webhooks: &mut Webhooks, fields: &mut impl Fields) {
     ] {
         fields.numbers(&mut [&mut share.failed, &mut share.total]);
     }
-    webhooks.noise.iter_mut().for_each(|one| fields.number(one));
-    webhooks.sums.iter_mut().for_each(|sum| fields.small(sum));
-    fields.small(&mut webhooks.ease);
-    fields.numbers(&mut [
-        &mut webhooks.pending_s,
-        &mut webhooks.block_noise,
-        &mut webhooks.block_off,
-        &mut webhooks.block_before,
-    ]);
-    fields.moments(&mut [&mut webhooks.block_from, &mut webhooks.since, &mut webhooks.alarm_at]);
+    fields.number(&mut webhooks.pending_s);
+    walk_watch(&mut webhooks.watch, fields);
 }
 
 fn walk_latency(latency: &mut Latency, fields: &mut impl Fields) {

@@ -2,9 +2,10 @@
 //! for a share that is 8, 25 or 60 points higher.
 
 use super::{
-    finding::{Detector, Evidence},
+    finding::Evidence,
     num,
-    verdict::{Context, Verdict, confidence, swing, swings},
+    verdict::{Context, Verdict, confidence},
+    watch::{Watch, speaker},
 };
 
 /// The shifts looked for, in shares.
@@ -21,13 +22,10 @@ const NEW_SHARE: f64 = 0.15;
 /// So many failures, and so great a share, are gross.
 const GROSS_FAILED: f64 = 6.0;
 const GROSS_SHARE: f64 = 0.5;
-const NOISE_WEIGHT: f64 = 30.0;
+/// The first guess of the dispersion.
 const NOISE_GUESS: f64 = 1.2;
-/// Evidence that the illness is over, in nats.
-const EASE: f64 = 6.0;
 /// The rate is told over about an hour.
 const HOUR_S: f64 = 3_600.0;
-const BLOCK_S: i64 = 3600;
 
 /// Failures of deliveries.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -62,17 +60,11 @@ pub struct Webhooks {
     pub pending_s: f32,
     /// About the last hour.
     pub hour: Share,
+    /// Since the suspicion began.
     pub ill: Share,
-    pub noise: [f32; 2],
-    pub block_noise: f32,
-    pub block_off: f32,
-    pub block_before: f32,
+    pub watch: Watch,
+    /// The hour that runs.
     pub block: Share,
-    pub block_from: u32,
-    pub sums: [f32; 3],
-    pub ease: f32,
-    pub since: u32,
-    pub alarm_at: u32,
 }
 
 /// One window.
@@ -100,14 +92,7 @@ impl Webhooks {
 
     /// How much more failures scatter than independent ones would, at least 1.
     pub fn dispersion(&self) -> f64 {
-        let [deviation, expected] = self.noise.map(f64::from);
-        let windows = (deviation + NOISE_WEIGHT * NOISE_GUESS) / (expected + NOISE_WEIGHT);
-        windows.max(swings(self.block_noise)).max(1.0)
-    }
-
-    /// Whether an illness is known and not over.
-    pub fn is_ill(&self) -> bool {
-        self.alarm_at != 0
+        self.watch.dispersion(NOISE_GUESS)
     }
 
     /// The failing share over about the last hour.
@@ -127,42 +112,30 @@ impl Webhooks {
         let dispersion = self.dispersion();
         let is_gross = sample.failed >= GROSS_FAILED && sample.failed >= sample.total * (usual + 0.3).max(GROSS_SHARE);
         let cap = context.cap(context.settings.threshold, false, is_gross);
-        for (sum, points) in self.sums.iter_mut().zip(POINTS) {
-            let gain = weigh(sample, usual, (usual + points).min(0.99)) / dispersion;
-            *sum = context.pour(*sum, gain, context.settings.threshold, cap);
-        }
+        let gain = |points: f64| weigh(sample, usual, (usual + points).min(0.99)) / dispersion;
+        self.watch.pour(POINTS.map(gain), cap, context);
         self.scatter(sample, usual, context);
-        if self.is_ill() {
+        if self.watch.is_ill() {
             self.go_on(sample, usual, dispersion, context)
         } else {
             self.look(sample, usual, context)
         }
     }
 
-    fn peak(&self) -> f64 {
-        self.sums.iter().copied().map(f64::from).fold(0.0, f64::max)
-    }
-
     fn look(&mut self, sample: Sample, usual: f64, context: &Context<'_>) -> Verdict {
         self.pending.add(sample);
         self.pending_s += num::kept(context.window_s);
-        let peak = self.peak();
-        if peak <= 0.0 {
-            self.since = 0;
+        if !self.watch.suspects(context) {
             self.ill = Share::default();
             self.learn(context);
             return Verdict::Well;
         }
-        if self.since == 0 {
-            self.since = num::moment(context.at);
-        }
         self.ill.add(sample);
         let is_bad_itself = sample.failed > sample.total * usual;
-        if peak < context.settings.threshold || !is_bad_itself {
+        if self.watch.peak() < context.settings.threshold || !is_bad_itself {
             return Verdict::Well;
         }
-        self.alarm_at = num::moment(context.at);
-        self.ease = 0.0;
+        self.watch.alarm(context);
         self.ill(context)
     }
 
@@ -174,18 +147,16 @@ impl Webhooks {
         self.pending_s += num::kept(context.window_s);
         let against = self.ill.rate().unwrap_or(MOST).clamp(usual + 0.05, 0.99);
         let gain = -weigh(sample, usual, against) / dispersion;
-        let most = EASE * 0.34 * (context.window_s / settings.heartbeat_interval_s).clamp(0.02, 1.0);
-        self.ease = num::kept((f64::from(self.ease) + gain.min(most)).clamp(0.0, EASE));
-        if f64::from(self.ease) >= EASE {
+        if self.watch.eases(gain, context) {
             self.forget_illness();
             return Verdict::Well;
         }
-        if num::seconds(context.at - i64::from(self.alarm_at)) >= settings.new_normal_s {
+        if self.watch.is_usual_by_now(context) {
             self.base = self.pending;
             self.forget_illness();
             return Verdict::Settled;
         }
-        if self.ease <= 0.0 {
+        if self.watch.ease <= 0.0 {
             self.ill.fade(num::decay(context.elapsed_s, 4.0 * HOUR_S));
             self.ill.add(sample);
         }
@@ -195,25 +166,19 @@ impl Webhooks {
     fn forget_illness(&mut self) {
         (self.pending, self.ill) = (Share::default(), Share::default());
         self.pending_s = 0.0;
-        self.sums = [0.0; 3];
-        self.ease = 0.0;
-        (self.since, self.alarm_at) = (0, 0);
+        self.watch.end();
     }
 
     fn ill(&self, context: &Context<'_>) -> Verdict {
         let usual = self.usual(context);
         let share = self.ill.rate().unwrap_or(usual);
-        let spell = (num::seconds(context.at - i64::from(self.since)) + context.window_s).min(4.0 * HOUR_S);
+        let spell = (num::seconds(context.at - i64::from(self.watch.since)) + context.window_s).min(4.0 * HOUR_S);
         let hourly = f64::from(self.ill.total) / spell * HOUR_S;
         Verdict::Ill {
-            confidence: confidence(self.peak(), context.settings.threshold, (share - usual) / 0.4),
+            confidence: confidence(self.watch.peak(), context.settings.threshold, (share - usual) / 0.4),
             evidence: Evidence {
-                detector: if context.is_new() {
-                    Detector::Rule
-                } else {
-                    Detector::Model
-                },
-                since: i64::from(self.since),
+                detector: speaker(context),
+                since: i64::from(self.watch.since),
                 observed: share,
                 expected: usual,
                 excess_per_hour: Some(hourly * (share - usual).max(0.0)),
@@ -231,32 +196,20 @@ impl Webhooks {
 
     /// Dispersion of windows and of whole hours.
     fn scatter(&mut self, sample: Sample, usual: f64, context: &Context<'_>) {
-        let calm = self.peak() < context.settings.threshold * 0.3 && !context.is_new();
+        let calm = self.watch.peak() < context.settings.threshold * 0.3 && !context.is_new();
         if calm {
-            let kept = num::decay(context.elapsed_s, context.settings.half_life_s);
-            let [deviation, weight] = &mut self.noise;
             let variance = sample.total * usual * (1.0 - usual);
             let squared = (sample.failed - sample.total * usual).powi(2);
-            *deviation = num::kept(f64::from(*deviation) * kept + squared);
-            *weight = num::kept(f64::from(*weight) * kept + variance);
-        }
-        if self.block_from == 0 {
-            self.block_from = num::moment(context.at);
+            self.watch.scatter(squared, variance, context);
         }
         self.block.add(sample);
-        if context.at - i64::from(self.block_from) < BLOCK_S {
+        if !self.watch.is_hour_over(context) {
             return;
         }
         let (failed, total) = (f64::from(self.block.failed), f64::from(self.block.total));
-        if calm && total > 0.0 {
-            let off = failed - total * usual;
-            let step = off - f64::from(self.block_off);
-            let chance = failed + f64::from(self.block_before) + 1.0;
-            self.block_noise = num::kept(swing(self.block_noise, step * step / chance, context));
-            (self.block_off, self.block_before) = (num::kept(off), num::kept(failed));
-        }
+        self.watch
+            .next_hour((calm && total > 0.0).then_some((failed, total * usual)), context);
         self.block = Share::default();
-        self.block_from = num::moment(context.at);
     }
 }
 
