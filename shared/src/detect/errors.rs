@@ -270,7 +270,8 @@ impl Errors {
 
     /// Dispersion of windows and of whole hours. What jobs and illnesses do is not scatter.
     fn scatter(&mut self, errors: f64, expected: f64, job: bool, context: &Context<'_>) {
-        let calm = !job && !context.starting && !context.is_new() && self.watch.peak() < context.settings.threshold * 0.4;
+        let calm =
+            !job && !context.starting && !context.is_new() && self.watch.peak() < context.settings.threshold * 0.4;
         if calm {
             let most = 3.0 * (expected * self.dispersion()).sqrt() + 1.0;
             let off = (errors - expected).clamp(-most, most);

@@ -129,5 +129,9 @@ impl Watch {
 
 /// Who says it: before much is known, gross thresholds.
 pub fn speaker(context: &Context<'_>) -> Detector {
-    if context.is_new() { Detector::Rule } else { Detector::Model }
+    if context.is_new() {
+        Detector::Rule
+    } else {
+        Detector::Model
+    }
 }

@@ -13,7 +13,7 @@ use plugmend_shared::detect::Settings;
 use super::table::{Table, share};
 use crate::{
     fleet_sim::{
-        score::{self, Score},
+        score::{self, BARS, Score},
         world::Plan,
     },
     system::binaries,
@@ -61,6 +61,15 @@ pub fn measure(table: &mut Table) -> Result<()> {
 fn tell(table: &mut Table, score: &Score) {
     table.at_most("detectable incidents missed", (1.0 - score.found()) * 100.0, 3.0, "%");
     table.at_most("false alarms a plugin and month", score.false_alarm_rate(), 0.3, "");
+    for (bar, [all, found]) in BARS.into_iter().zip(score.by_bar) {
+        let what = format!("found, were {bar:.0} nats of an oracle's evidence enough");
+        table.shown(
+            &what,
+            count(found) / count(all).max(1.0) * 100.0,
+            "%",
+            &format!("of {all}"),
+        );
+    }
     table.shown("precision", score.precision() * 100.0, "%", "real among all detections");
     let [bad, found] = score.bad_releases.map(count);
     table.at_most("bad releases not found", bad - found, 0.0, &format!("of {bad}"));

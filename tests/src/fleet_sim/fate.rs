@@ -46,6 +46,7 @@ impl World {
             strength,
             oracle_at: None,
             oracle_beats: 0,
+            oracle_nats: 0.0,
             of_release,
         });
     }

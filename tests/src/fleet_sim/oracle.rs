@@ -30,10 +30,7 @@ pub struct Oracle {
 impl Oracle {
     /// One window of the illness further.
     pub fn look(&mut self, illness: &mut Illness, facts: &Facts, at: i64, says: [bool; 3]) {
-        if illness.oracle_at.is_some() {
-            return;
-        }
-        illness.oracle_beats += 1;
+        illness.oracle_beats += u32::from(illness.oracle_at.is_none());
         let gain = match illness.kind {
             Kind::ErrorSpike | Kind::SlowDrift if says[0] => {
                 let (well, ill) = (facts.well.max(1e-6), facts.ill.max(1e-6));
@@ -49,7 +46,8 @@ impl Oracle {
             _ => 0.0,
         };
         self.sum = (self.sum + gain).max(0.0);
-        if self.sum >= SURE {
+        illness.oracle_nats = illness.oracle_nats.max(self.sum);
+        if self.sum >= SURE && illness.oracle_at.is_none() {
             illness.oracle_at = Some(at);
         }
     }

@@ -9,6 +9,8 @@ use super::{
     world::{Beat, Plan, World},
 };
 
+/// Bars for the oracle, in nats, to see how far the figure hangs on the choice; the one in the middle counts.
+pub const BARS: [f64; 3] = [8.0, 16.0, 32.0];
 /// After its end an illness may still be found for so long, in seconds.
 const GRACE_S: i64 = 2 * 3600;
 /// Days in a month.
@@ -19,6 +21,8 @@ const MONTH: f64 = 30.0;
 pub struct Score {
     /// Illnesses with enough evidence, by kind: how many, and how many of them were found.
     pub detectable: BTreeMap<Kind, [usize; 2]>,
+    /// By the oracle's bar, as in [`BARS`]: how many illnesses had enough evidence, and how many of them were found.
+    pub by_bar: [[usize; 2]; 3],
     /// Heartbeats to detection of those found, by kind, and of the oracle.
     pub beats: BTreeMap<Kind, [Vec<f64>; 2]>,
     /// Detections outside of any illness.
@@ -61,6 +65,9 @@ impl Score {
     pub fn join(&mut self, other: Self) {
         for (kind, [all, found]) in other.detectable {
             let sum = self.detectable.entry(kind).or_default();
+            *sum = [sum[0] + all, sum[1] + found];
+        }
+        for (sum, [all, found]) in self.by_bar.iter_mut().zip(other.by_bar) {
             *sum = [sum[0] + all, sum[1] + found];
         }
         for (kind, [ours, oracle]) in other.beats {
@@ -143,6 +150,11 @@ fn judge(world: &World, detections: &[Detection]) -> Score {
         }
     }
     for (illness, found) in world.illnesses.iter().zip(found) {
+        for (sum, bar) in score.by_bar.iter_mut().zip(BARS) {
+            if illness.oracle_nats >= bar && !illness.of_release {
+                *sum = [sum[0] + 1, sum[1] + usize::from(found.is_some())];
+            }
+        }
         let Some(_) = illness.oracle_at.filter(|_| !illness.of_release) else {
             continue;
         };

@@ -46,6 +46,8 @@ pub struct Illness {
     pub oracle_at: Option<i64>,
     /// Heartbeats from the begin to that moment.
     pub oracle_beats: u32,
+    /// The most evidence that the oracle had at any time, in nats.
+    pub oracle_nats: f64,
     /// Whether a bad release is the cause, so that finding the release is what counts.
     pub of_release: bool,
 }

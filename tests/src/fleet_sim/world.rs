@@ -180,6 +180,8 @@ impl World {
                 illness.oracle_beats += u32::from(illness.oracle_at.is_none());
                 if at - illness.from >= 480 && illness.oracle_at.is_none() && illness.to - illness.from > 720 {
                     illness.oracle_at = Some(at);
+                    // Silence needs no counting.
+                    illness.oracle_nats = 1e3;
                 }
             }
         }
