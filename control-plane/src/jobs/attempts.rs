@@ -10,7 +10,8 @@ use super::runner::{Activation, Reconciler};
 use crate::{service::healing::Healing, store};
 
 const EVERY: Duration = Duration::from_secs(2);
-const BATCH: u16 = 32;
+/// Of those whose order has ended, and of those that are due.
+const BATCH: u16 = 16;
 /// How many are worked on at the same time: a run in the sandbox takes a while.
 const AT_ONCE: usize = 8;
 
@@ -46,7 +47,7 @@ impl Reconciler for Attempts {
         looks.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
         Ok(Activation {
             done: u64::try_from(count)?,
-            more: count == usize::from(BATCH),
+            more: count >= usize::from(BATCH),
         })
     }
 }

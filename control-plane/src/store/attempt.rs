@@ -17,7 +17,7 @@ use crate::domain::{
 };
 
 pub use claim::{Lease, claim};
-pub use facts::{Change as Rates, Counts, PluginSituation, error_rates, order_end, plugin, release};
+pub use facts::{Change as Rates, Counts, PluginSituation, changing, error_rates, order_end, plugin, release};
 pub use view::{AttemptView, list};
 
 /// Stores a new attempt, which waits until `next_look_at`; false when the plugin has one on its way.
@@ -306,7 +306,8 @@ pub async fn is_any_live(tx: &mut Tx, plugin_id: PluginId) -> Result<bool, Store
     Ok(found)
 }
 
-/// Waits for its turn to give an order: the fleet's share is counted by one at a time.
+/// Waits for its turn to give an order: the fleet's share is counted by one at a time. Taken last, and held for a moment
+/// only: nobody else can give an order meanwhile.
 ///
 /// # Errors
 /// When the database fails.

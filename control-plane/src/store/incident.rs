@@ -153,6 +153,11 @@ pub async fn nudge(tx: &mut Tx, plugin_ids: &[Uuid]) -> Result<(), StoreError> {
 /// # Errors
 /// When the database fails or the row can not be read.
 pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Option<Held>, StoreError> {
+    lock_if(tx, id, None).await
+}
+
+/// The same; with a token, only while the claim with it stands.
+async fn lock_if(tx: &mut Tx, id: Uuid, token: Option<Uuid>) -> Result<Option<Held>, StoreError> {
     let row = sqlx::query!(
         r#"SELECT incident.id, incident.merchant_plugin_id, incident.incident_type, incident.severity, incident.status,
              coalesce(incident.status_since, incident.updated_at) AS "status_since!: SqlTimestamp",
@@ -163,8 +168,9 @@ pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Option<Held>, StoreError> {
               OR coalesce((SELECT incident.incident_type = ANY (detector.ill) FROM plugin_detectors detector
                            WHERE detector.plugin_id = incident.merchant_plugin_id), true)) AS "still_ill!"
            FROM plugin_incidents incident JOIN merchant_plugins plugin ON plugin.id = incident.merchant_plugin_id
-           WHERE incident.id = $1 FOR UPDATE OF incident"#,
-        id
+           WHERE incident.id = $1 AND ($2::uuid IS NULL OR incident.lease_by = $2) FOR UPDATE OF incident"#,
+        id,
+        token
     )
     .fetch_optional(&mut **tx)
     .await?;

@@ -113,10 +113,25 @@ fn not_now(policy: &Policy, cure: &Cure, plugin: &PluginFacts, now: Timestamp) -
             reasons.push(Reason::CoolingDown { until });
         }
     }
-    if plugin.fleet_changing >= may_change(policy.max_fleet_share, plugin.fleet_size) {
+    if is_full(policy, plugin.fleet_changing, plugin.fleet_size) {
         reasons.push(Reason::FleetChanging);
     }
     (reasons, again_at)
+}
+
+/// The last question before an order of the loop's own, asked while nobody else can give one: is there still room?
+pub fn judge_turn(policy: &Policy, fleet_changing: u64, fleet_size: u64, now: Timestamp) -> Verdict {
+    if !is_full(policy, fleet_changing, fleet_size) {
+        return Verdict::Allow;
+    }
+    Verdict::Refuse {
+        reasons: vec![Reason::FleetChanging],
+        again_at: Some(now + LOOK_AGAIN),
+    }
+}
+
+fn is_full(policy: &Policy, fleet_changing: u64, fleet_size: u64) -> bool {
+    fleet_changing >= may_change(policy.max_fleet_share, fleet_size)
 }
 
 /// How many plugins may be changing at the same time.

@@ -24,7 +24,7 @@ use super::{
     attempt::{Method, Origin},
 };
 
-pub use judge::{in_canary, judge};
+pub use judge::{in_canary, judge, judge_turn};
 pub use reason::Reason;
 pub use row::PolicyRow;
 pub use schedule::{BadWindow, MaintenanceWindow};

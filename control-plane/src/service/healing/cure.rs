@@ -25,6 +25,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// What would be installed.
     pub release: Option<ReleaseFacts>,
+    /// How many plugins there are.
+    pub fleet_size: u64,
 }
 
 /// The attempt that a decision comes to; none when there is nothing to be done to the plugin.
@@ -113,6 +115,7 @@ pub async fn judge_attempt(
     Ok(Judged {
         verdict: judge(policy, incident, &cure, release.as_ref(), &plugin, now),
         release,
+        fleet_size: plugin.fleet_size,
     })
 }
 

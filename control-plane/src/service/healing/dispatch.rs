@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{
         attempt::{Attempt, Method, Origin, Status, order_kind},
-        policy::{Policy, Reason, Verdict},
+        policy::{Policy, Reason, Verdict, judge_turn},
     },
     service::command::{GiveError, NewOrder, give_in},
     store::{
@@ -26,6 +26,8 @@ use crate::{
 
 /// How long an order of the loop is good for, in seconds: what was right an hour ago may be wrong now.
 const ORDER_LASTS_S: u64 = 3600;
+/// How long one in line may leave between two looks.
+const LONGEST_PAUSE_IN_LINE: SignedDuration = SignedDuration::from_mins(3);
 /// How long a cure may wait for its turn.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
 
@@ -34,14 +36,20 @@ impl Healing {
     pub(super) async fn dispatch(&self, lease: Lease, now: Timestamp) -> Result<(), HealingError> {
         let mut tx = self.db.begin().await?;
         let policy = store::policy::hold(&mut tx).await?;
-        store::attempt::lock_turn(&mut tx).await?;
         let Some(attempt) = lease.lock(&mut tx).await? else {
             return Ok(());
         };
         let Some(held) = store::incident::lock(&mut tx, attempt.incident_id).await? else {
             return Ok(());
         };
-        let judged = cure::judge_attempt(&mut tx, &policy, &held.incident, &attempt, now).await?;
+        let mut judged = cure::judge_attempt(&mut tx, &policy, &held.incident, &attempt, now).await?;
+        if judged.verdict == Verdict::Allow && attempt.origin == Origin::Automatic {
+            // Whatever has to be waited for is waited for before the turn: everybody else's orders stand behind it.
+            store::plugin::lock(&mut tx, attempt.plugin_id).await?;
+            store::attempt::lock_turn(&mut tx).await?;
+            let changing = store::attempt::changing(&mut tx, attempt.id).await?;
+            judged.verdict = judge_turn(&policy, changing, judged.fleet_size, now);
+        }
         if judged.verdict == Verdict::Allow {
             let before = goes_to_the_one_before(&attempt, judged.release.as_ref());
             let id = CommandId::from_parts(now, self.entropy.bytes()?);
@@ -119,8 +127,9 @@ pub(super) async fn hold_back(
             reasons,
             again_at: Some(at),
         } => {
-            let deadline = patience(policy, attempt, reasons, *at);
-            store::attempt::look_again(tx, attempt.id, *at, (None, deadline), now).await?;
+            let at = in_line(attempt, reasons, *at, now);
+            let deadline = patience(policy, attempt, reasons, at);
+            store::attempt::look_again(tx, attempt.id, at, (None, deadline), now).await?;
         }
         Verdict::Refuse {
             reasons,
@@ -141,6 +150,16 @@ pub(super) async fn hold_back(
         }
     }
     Ok(())
+}
+
+/// When one that waits for its turn looks again: the longer the line, the longer it has waited, and the less often, so that
+/// thousands in line do not keep everybody busy with asking.
+fn in_line(attempt: &Attempt, reasons: &[Reason], at: Timestamp, now: Timestamp) -> Timestamp {
+    if !matches!(reasons, [Reason::FleetChanging]) {
+        return at;
+    }
+    let pause = (now.duration_since(attempt.status_since) / 4).min(LONGEST_PAUSE_IN_LINE);
+    at.max(now.checked_add(pause).unwrap_or(now))
 }
 
 /// Until when an attempt may wait for what passes by itself: its turn, its rest, its merchant's hours. Those are no reason

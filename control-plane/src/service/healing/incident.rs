@@ -145,7 +145,8 @@ async fn look(tx: &mut Tx, held: &Held, now: Timestamp) -> Result<Next, HealingE
         return Ok(Next::Done);
     }
     let again = match status {
-        Status::Mitigated => WAITING,
+        // Whatever becomes of the cure, and of the illness, has it looked at before that.
+        Status::Mitigated => MINDED,
         Status::Escalated | Status::Closed => LEFT_ALONE,
         Status::Open | Status::InProgress if is_minded => MINDED,
         // One illness shows in several ways; what cures the first may cure them all.

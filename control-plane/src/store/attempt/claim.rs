@@ -4,7 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use plugmend_shared::ids::AttemptId;
 use uuid::Uuid;
 
-use super::super::{Db, StoreError, ToSqlx as _, Tx};
+use super::{
+    super::{Db, StoreError, ToSqlx as _, Tx},
+    row,
+};
 use crate::domain::attempt::Attempt;
 
 /// How long a claim lasts, unless more is asked for.
@@ -19,23 +22,28 @@ pub struct Lease {
     pub token: Uuid,
 }
 
-/// Claims at most `limit` attempts that are due, or whose order has ended; those that others have are left to them.
+/// Claims at most `limit` attempts whose order has ended, and as many that are due; those that others have are left to
+/// them. What has ended goes first: it makes room for those that wait.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn claim(db: &Db, token: Uuid, now: Timestamp, limit: i64) -> Result<Vec<Lease>, StoreError> {
     let until = now.checked_add(LEASE).unwrap_or(Timestamp::MAX);
     let ids = sqlx::query_scalar!(
-        "UPDATE plugin_autopatch_attempts SET lease_until = $2, lease_by = $3, updated_at = updated_at
-         WHERE id IN (
+        "WITH ended AS (
            SELECT attempt.id FROM plugin_autopatch_attempts attempt
-           WHERE attempt.status IN ('pending', 'staging', 'applying') AND attempt.origin IS NOT NULL
+           JOIN plugin_agent_commands command ON command.id = attempt.command_id
+           WHERE attempt.status = 'applying' AND attempt.origin IS NOT NULL AND attempt.order_ended_at IS NULL
+             AND command.status IN ('completed', 'failed', 'timeout')
              AND (attempt.lease_until IS NULL OR attempt.lease_until <= $1)
-             AND (attempt.next_look_at <= $1
-                  OR attempt.status = 'applying' AND attempt.order_ended_at IS NULL AND EXISTS (
-                    SELECT 1 FROM plugin_agent_commands command
-                    WHERE command.id = attempt.command_id AND command.status IN ('completed', 'failed', 'timeout')))
-           ORDER BY attempt.next_look_at LIMIT $4 FOR UPDATE OF attempt SKIP LOCKED)
+           LIMIT $4 FOR UPDATE OF attempt SKIP LOCKED),
+         due AS (
+           SELECT id FROM plugin_autopatch_attempts
+           WHERE status IN ('pending', 'staging', 'applying') AND origin IS NOT NULL AND next_look_at <= $1
+             AND (lease_until IS NULL OR lease_until <= $1)
+           ORDER BY next_look_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+         UPDATE plugin_autopatch_attempts SET lease_until = $2, lease_by = $3, updated_at = updated_at
+         WHERE id IN (SELECT id FROM ended UNION SELECT id FROM due)
          RETURNING id",
         now.to_sqlx() as _,
         until.to_sqlx() as _,
@@ -57,17 +65,7 @@ impl Lease {
     /// # Errors
     /// When the database fails or the row can not be read.
     pub async fn lock(&self, tx: &mut Tx) -> Result<Option<Attempt>, StoreError> {
-        let ours = sqlx::query_scalar!(
-            "SELECT id FROM plugin_autopatch_attempts WHERE id = $1 AND lease_by = $2 FOR UPDATE",
-            self.id.0,
-            self.token
-        )
-        .fetch_optional(&mut **tx)
-        .await?;
-        match ours {
-            Some(_) => super::lock(tx, self.id).await,
-            None => Ok(None),
-        }
+        row::fetch(tx, row::Which::Claimed(self.id, self.token)).await
     }
 
     /// Keeps the claim on an attempt that is held and was moved; from now on it lasts as long as a new one.

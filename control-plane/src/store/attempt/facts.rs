@@ -94,6 +94,21 @@ pub async fn plugin(
     })
 }
 
+/// How many plugins are changing now, `attempt` not counted.
+///
+/// # Errors
+/// When the database fails.
+pub async fn changing(tx: &mut Tx, attempt: AttemptId) -> Result<u64, StoreError> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM plugin_autopatch_attempts
+           WHERE status = 'applying' AND origin IS NOT NULL AND id <> $1"#,
+        attempt.0
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 /// What is known of a release, for one plugin; none when there is none.
 ///
 /// # Errors

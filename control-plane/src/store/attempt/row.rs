@@ -11,6 +11,8 @@ use crate::domain::attempt::{Attempt, Origin};
 pub enum Which {
     /// By its id.
     Id(AttemptId),
+    /// By its id, while the claim with that token stands.
+    Claimed(AttemptId, Uuid),
     /// That which is on its way for an incident.
     LiveOf(Uuid),
 }
@@ -42,9 +44,10 @@ pub struct AttemptRow {
 
 /// Reads one that is ours to drive, held until the transaction ends.
 pub async fn fetch(tx: &mut Tx, which: Which) -> Result<Option<Attempt>, StoreError> {
-    let (id, incident_id) = match which {
-        Which::Id(id) => (Some(id.0), None),
-        Which::LiveOf(incident_id) => (None, Some(incident_id)),
+    let (id, token, incident_id) = match which {
+        Which::Id(id) => (Some(id.0), None, None),
+        Which::Claimed(id, token) => (Some(id.0), Some(token), None),
+        Which::LiveOf(incident_id) => (None, None, Some(incident_id)),
     };
     let row = sqlx::query_as!(
         AttemptRow,
@@ -57,9 +60,11 @@ pub async fn fetch(tx: &mut Tx, which: Which) -> Result<Option<Attempt>, StoreEr
            FROM plugin_autopatch_attempts
            WHERE origin IS NOT NULL AND incident_id IS NOT NULL
              AND (id = $1 OR incident_id = $2 AND status IN ('pending', 'staging', 'applying'))
+             AND ($3::uuid IS NULL OR lease_by = $3)
            FOR UPDATE"#,
         id,
-        incident_id
+        incident_id,
+        token
     )
     .fetch_optional(&mut **tx)
     .await?;

@@ -50,16 +50,6 @@ impl Lease {
     /// # Errors
     /// When the database fails or the row can not be read.
     pub async fn lock(&self, tx: &mut super::super::Tx) -> Result<Option<Held>, StoreError> {
-        let ours = sqlx::query_scalar!(
-            "SELECT id FROM plugin_incidents WHERE id = $1 AND lease_by = $2 FOR UPDATE",
-            self.id,
-            self.token
-        )
-        .fetch_optional(&mut **tx)
-        .await?;
-        match ours {
-            Some(id) => super::lock(tx, id).await,
-            None => Ok(None),
-        }
+        super::lock_if(tx, self.id, Some(self.token)).await
     }
 }
