@@ -119,7 +119,7 @@ fn list(arguments: &List) -> anyhow::Result<Output> {
             .map(|field| text(merchant, field))
             .to_vec()
     });
-    let heads = ["id", "name", "opted out", "window"];
+    let heads = ["ID", "NAME", "OPTED OUT", "WINDOW"];
     Ok(Output::new(table(&heads, rows), json!(found)))
 }
 

@@ -7,6 +7,7 @@ mod decide;
 mod merchant;
 mod plugin;
 mod release_block;
+mod secret_file;
 mod token;
 mod webhook;
 

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use plugmend_shared::ids::PluginId;
 use serde_json::json;
 
-use super::{facts, text, token::write_secret};
+use super::{facts, secret_file::SecretFile, text};
 use crate::{
     api::{Api, Connection},
     output::{Output, table},
@@ -77,16 +77,18 @@ fn all(arguments: &List) -> anyhow::Result<Output> {
 
 fn secret(arguments: &Secret) -> anyhow::Result<Output> {
     let path = format!("/api/ops/plugins/{}/secret", arguments.id);
-    let mut made = Api::connect(&arguments.connection)?.post(&path, &json!({}))?;
+    let api = Api::connect(&arguments.connection)?;
+    let file = arguments.out.as_deref().map(SecretFile::create).transpose()?;
+    let mut made = api.post(&path, &json!({}))?;
     let field = if made.get("plugin_secret").is_some() {
         "plugin_secret"
     } else {
         "secret"
     };
-    let Some(out) = &arguments.out else {
+    let (Some(out), Some(file)) = (&arguments.out, file) else {
         return Ok(Output::new(text(&made, field), made));
     };
-    write_secret(out, &text(&made, field))?;
+    file.keep(&text(&made, field))?;
     if let Some(fields) = made.as_object_mut() {
         fields.remove(field);
         fields.insert("file".to_owned(), json!(out));

@@ -1,13 +1,12 @@
 //! `token`
 
-use std::{fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use plugmend_shared::ids::{MerchantId, PluginId, Product};
 use serde_json::json;
 
-use super::text;
+use super::{secret_file::SecretFile, text};
 use crate::{
     api::{Api, Connection},
     output::Output,
@@ -55,11 +54,13 @@ pub fn run(verb: &Verb) -> anyhow::Result<Output> {
     if let Some(ttl) = create.ttl_s {
         body["ttl_s"] = json!(ttl);
     }
-    let mut made = Api::connect(&create.connection)?.post("/api/ops/enrolment-tokens", &body)?;
-    let Some(path) = &create.out else {
+    let api = Api::connect(&create.connection)?;
+    let file = create.out.as_deref().map(SecretFile::create).transpose()?;
+    let mut made = api.post("/api/ops/enrolment-tokens", &body)?;
+    let (Some(path), Some(file)) = (&create.out, file) else {
         return Ok(Output::new(text(&made, "token"), made));
     };
-    write_secret(path, &text(&made, "token"))?;
+    file.keep(&text(&made, "token"))?;
     if let Some(fields) = made.as_object_mut() {
         fields.remove("token");
         fields.insert("file".to_owned(), json!(path));
@@ -71,18 +72,4 @@ pub fn run(verb: &Verb) -> anyhow::Result<Output> {
         text(&made, "ca_sha256")
     );
     Ok(Output::new(words, made))
-}
-
-/// Writes a secret to a new file that only its owner can read.
-pub fn write_secret(path: &PathBuf, secret: &str) -> anyhow::Result<()> {
-    let at = || format!("can not create {}", path.display());
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(at)?;
-    file.write_all(format!("{secret}\n").as_bytes())
-        .and_then(|()| file.sync_all())
-        .with_context(at)
 }

@@ -7,7 +7,7 @@ use plugmend_shared::ids::MerchantId;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{text, token::write_secret};
+use super::{secret_file::SecretFile, text};
 use crate::{
     api::{Api, Connection},
     output::{Output, table},
@@ -119,7 +119,7 @@ fn list(arguments: &List) -> anyhow::Result<Output> {
         .map(|field| text(hook, field))
         .to_vec()
     });
-    let heads = ["id", "merchant", "event", "url", "status", "taken", "failed", "waiting"];
+    let heads = ["ID", "MERCHANT", "EVENT", "URL", "STATUS", "TAKEN", "FAILED", "WAITING"];
     Ok(Output::new(table(&heads, rows), json!(found)))
 }
 
@@ -131,8 +131,10 @@ fn add(arguments: &Add) -> anyhow::Result<Output> {
     if let Some(url) = &arguments.failover_url {
         body["failover_url"] = json!(url);
     }
-    let made = Api::connect(&arguments.connection)?.post("/api/ops/webhooks", &body)?;
-    write_secret(&arguments.secret_out, &text(&made, "secret"))?;
+    let api = Api::connect(&arguments.connection)?;
+    let file = SecretFile::create(&arguments.secret_out)?;
+    let made = api.post("/api/ops/webhooks", &body)?;
+    file.keep(&text(&made, "secret"))?;
     let id = text(&made, "id");
     let words = format!("webhook {id}; its secret is in {}", arguments.secret_out.display());
     Ok(Output::new(
@@ -177,7 +179,7 @@ fn deliveries(arguments: &Deliveries) -> anyhow::Result<Output> {
         .map(|field| text(delivery, field))
         .to_vec()
     });
-    let heads = ["id", "event", "webhook", "status", "tries", "last error", "made"];
+    let heads = ["ID", "EVENT", "WEBHOOK", "STATUS", "TRIES", "LAST ERROR", "MADE"];
     Ok(Output::new(table(&heads, rows), json!(found)))
 }
 
