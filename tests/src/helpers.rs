@@ -1,4 +1,4 @@
-//! SIRA and the staging runner: one small server that says yes to everything.
+//! SIRA and the staging runner: one small server that says yes to everything, where a test is about neither.
 
 use std::net::SocketAddr;
 
@@ -9,9 +9,11 @@ use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
+use sqlx::PgConnection;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::fleet::CURED;
+/// The version that cures everything.
+pub const CURED: &str = "1.2.3";
 
 /// The server.
 pub struct Helpers {
@@ -40,9 +42,15 @@ impl Helpers {
         Ok(Self { at, task })
     }
 
-    /// Its address, for both.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.at)
+    /// What tells a control plane of both.
+    pub fn environment(&self) -> [(&'static str, String); 4] {
+        let url = format!("http://{}", self.at);
+        [
+            ("SIRA_API_URL", url.clone()),
+            ("SIRA_API_TOKEN", "a token of a test".to_owned()),
+            ("STAGING_RUNNER_URL", url),
+            ("STAGING_RUNNER_TOKEN", "0123456789abcdef".to_owned()),
+        ]
     }
 }
 
@@ -50,6 +58,19 @@ impl Drop for Helpers {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Has the control plane know the release that cures, as if it had been published.
+pub async fn offer(database: &mut PgConnection, product: &str) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO releases (product, version, digest, impact, undo, files, bytes, pack_bytes, manifest, published_at)
+         VALUES ($1, $2, sha256($1::bytea), 'medium', 'code_only', 1, 1, 1, '{}', now())",
+    )
+    .bind(product)
+    .bind(CURED)
+    .execute(database)
+    .await?;
+    Ok(())
 }
 
 fn answer(path: &str) -> Full<Bytes> {

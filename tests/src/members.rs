@@ -19,7 +19,7 @@ use plugmend_shared::{
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::json;
 
-use crate::system::{Backstage, ops};
+use crate::system::{ControlPlane, ops};
 
 /// One agent, as far as the gateway can tell.
 pub struct Member {
@@ -31,11 +31,10 @@ pub struct Member {
     pub seq: AtomicU64,
 }
 
-/// Enrols `count` agents, each with a token, a key and a plugin of its own.
-pub async fn enrol(backstage: &Backstage, home: &Path, count: usize) -> Result<Vec<Arc<Member>>> {
-    let ops = backstage.control_plane.ops();
+/// Enrols `count` agents of `product` at one replica, each with a token, a key and a plugin of its own.
+pub async fn enrol(replica: &ControlPlane, product: &str, home: &Path, count: usize) -> Result<Vec<Arc<Member>>> {
+    let ops = replica.ops();
     let merchant = ops.post("/api/ops/merchants", &json!({"name": "A fleet"})).await?;
-    let product = backstage.releases.product();
     let wanted = json!({"merchant_id": ops::text(&merchant, "id")?, "product": product, "cms": "php"});
     let mut fleet = Vec::new();
     for number in 0..count {
@@ -44,7 +43,7 @@ pub async fn enrol(backstage: &Backstage, home: &Path, count: usize) -> Result<V
         std::fs::create_dir_all(&folder)?;
         let store = IdentityStore::open(&folder)?;
         let options = EnrolOptions {
-            url: backstage.control_plane.gateway_url(),
+            url: replica.gateway_url(),
             trust: CaTrust::Sha256(ops::text(&token, "ca_sha256")?.parse()?),
             product: product.parse()?,
             cms: "php".to_owned(),

@@ -17,11 +17,9 @@ use plugmend_shared::{
 };
 use tokio::task::JoinSet;
 
-use super::{
-    fleet::{self, Member},
-    table::{Table, share},
-};
+use super::table::{Table, share};
 use crate::{
+    members::{self, Member},
     postgres::Durability,
     system::{Backstage, Terms},
 };
@@ -39,7 +37,8 @@ pub async fn measure(table: &mut Table) -> Result<()> {
         ..Terms::default()
     };
     let backstage = Backstage::start("fleet", "", terms).await?;
-    let fleet = fleet::enrol(&backstage, &backstage.folder("fleet")?, AGENTS).await?;
+    let (product, folder) = (backstage.releases.product(), backstage.folder("fleet")?);
+    let fleet = members::enrol(&backstage.control_plane, product, &folder, AGENTS).await?;
     drive(&fleet, WARM_UP).await?;
     let (mut rates, mut p99) = (Vec::new(), Vec::new());
     for _ in 0..TRIES {

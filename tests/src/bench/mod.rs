@@ -6,9 +6,9 @@ mod agent;
 mod bytes;
 mod detect;
 mod fixtures;
-mod fleet;
 mod host;
 mod ingest;
+mod kill_switch;
 mod rivals;
 mod table;
 
@@ -32,6 +32,9 @@ pub async fn run(only: &[String]) -> Result<bool> {
     }
     if wanted("ingest") {
         ingest::measure(&mut table).await?;
+    }
+    if wanted("kill-switch") {
+        kill_switch::measure(&mut table).await?;
     }
     table.print();
     Ok(table.holds())

@@ -20,12 +20,14 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::Plan;
-use crate::{load::Connection, system::ControlPlane};
+use crate::{
+    helpers::{self, CURED},
+    load::Connection,
+    system::ControlPlane,
+};
 
 /// The version that all of them run, and that is ill.
 pub const ILL: &str = "1.2.2";
-/// The version that cures.
-pub const CURED: &str = "1.2.3";
 /// Plugins that speak at the same time.
 const AT_ONCE: usize = 16;
 /// So many are looked after in one round.
@@ -91,13 +93,7 @@ async fn fill(pool: &PgPool, control_plane: &ControlPlane, plan: &Plan) -> Resul
         .bind(MERCHANT)
         .execute(&mut *tx)
         .await?;
-    sqlx::query(
-        "INSERT INTO releases (product, version, digest, impact, undo, files, bytes, pack_bytes, manifest, published_at)
-         VALUES ('crowd', $1, sha256('crowd'), 'medium', 'code_only', 1, 1, 1, '{}', now())",
-    )
-    .bind(CURED)
-    .execute(&mut *tx)
-    .await?;
+    helpers::offer(&mut tx, "crowd").await?;
     sqlx::query(
         "INSERT INTO merchant_plugins
            (id, merchant_id, cms, plugin_version, product, capabilities, last_heartbeat, secret_hash)

@@ -5,7 +5,6 @@
 //! are heard with the new version. SIRA and the staging runner are one small server that always says yes.
 
 mod fleet;
-mod helpers;
 mod reckoning;
 
 use std::time::{Duration, Instant};
@@ -13,15 +12,20 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
-use self::{fleet::Fleet, helpers::Helpers};
+use self::fleet::Fleet;
 use crate::{
     dice::Dice,
+    helpers::Helpers,
     postgres::{Durability, Postgres},
     system::{ControlPlane, Options},
 };
 
 /// So long nothing may get better, with everybody alive half of the time: a lease of a minute, and what waits behind it.
 const PATIENCE: Duration = Duration::from_mins(5);
+/// People are told every so many incidents.
+const SAID_EVERY: i64 = 500;
+/// How often the incidents that are left are counted.
+const LOOK: Duration = Duration::from_millis(250);
 /// Of so many fates one is Postgres' own.
 const FATES: u64 = 8;
 
@@ -63,14 +67,9 @@ pub async fn run(plan: &Plan) -> Result<Tally> {
         .connect_lazy(&url)?;
     let home = tempfile::Builder::new().prefix("plugmend-crowd-").tempdir()?;
     let helpers = Helpers::start().await?;
-    let environment = [
-        ("SIRA_API_URL", helpers.url()),
-        ("SIRA_API_TOKEN", "a token of the crowd".to_owned()),
-        ("STAGING_RUNNER_URL", helpers.url()),
-        ("STAGING_RUNNER_TOKEN", "0123456789abcdef".to_owned()),
-        ("PLUGMEND_API_PER_SECOND", "10000".to_owned()),
-        ("LOG_LEVEL", "warn".to_owned()),
-    ];
+    let mut environment = helpers.environment().to_vec();
+    environment.push(("PLUGMEND_API_PER_SECOND", "10000".to_owned()));
+    environment.push(("LOG_LEVEL", "warn".to_owned()));
     let options = Options { heartbeat_s: 60 };
     let first = ControlPlane::start_with(home.path(), &url, options, &environment)?;
     let second = first.beside()?;
@@ -92,16 +91,22 @@ async fn see_through(
     replicas: &mut [ControlPlane; 2],
     tally: &mut Tally,
 ) -> Result<()> {
+    let begun = Instant::now();
     let mut dice = Dice::new(plan.seed);
     let longest = u64::try_from(plan.longest_life.as_millis())?.max(1);
     let (mut left, mut better) = (i64::from(plan.incidents), Instant::now());
+    let mut fate_at = Instant::now() + Duration::from_millis(dice.roll(longest));
     loop {
-        tokio::time::sleep(Duration::from_millis(dice.roll(longest))).await;
+        tokio::time::sleep(LOOK).await;
         let open = "SELECT count(*) FROM plugin_incidents WHERE status NOT IN ('mitigated', 'closed')";
         // Our own connection may be the one that was cut.
         if let Ok(now) = sqlx::query_scalar::<_, i64>(open).fetch_one(pool).await {
             if now < left {
                 better = Instant::now();
+            }
+            if now / SAID_EVERY < left / SAID_EVERY {
+                let (s, deaths) = (begun.elapsed().as_secs(), tally.replica_deaths + tally.postgres_deaths);
+                println!("crowd: {now} left after {s} s and {deaths} deaths");
             }
             left = now;
         }
@@ -111,6 +116,10 @@ async fn see_through(
         if better.elapsed() > PATIENCE {
             bail!("{left} incidents are stuck: {}", reckoning::stuck(pool).await?);
         }
+        if Instant::now() < fate_at {
+            continue;
+        }
+        fate_at = Instant::now() + Duration::from_millis(dice.roll(longest));
         match dice.roll(FATES) {
             0 => {
                 if let Some(server) = postgres.server() {

@@ -19,8 +19,8 @@ const SEALED_WITHIN: Duration = Duration::from_mins(5);
 const ONE_EACH: [(&str, &str); 11] = [
     ("incidents mitigated", "plugin_incidents WHERE status = 'mitigated'"),
     (
-        "incidents that nobody claims",
-        "plugin_incidents WHERE lease_by IS NULL",
+        "incidents that no dead replica claims",
+        "plugin_incidents WHERE lease_until IS NULL OR lease_until > now()",
     ),
     ("attempts", "plugin_autopatch_attempts"),
     (
