@@ -164,12 +164,12 @@ async fn what_the_agent_took_back_is_rolled_back_and_kept_from_the_fleet_after_t
     let order = case.ordered().await;
     let result = json!({ "status": "reverted", "version": "1.2.2", "health_check_passed": false,
         "error_rate_before": 0.1, "error_rate_after": 0.9 });
-    let fail = json!({ "error": "unhealthy: probes failed", "retryable": false, "result": result });
+    let fail = json!({ "error": "probe_failed: 3 rounds", "retryable": false, "result": result });
     case.say(&order, "fail", fail).await;
     case.turn().await;
     assert_eq!(
         attempt(&case.plane, "status || ' ' || rollback_reason").await,
-        "rolled_back unhealthy: probes failed"
+        "rolled_back probe_failed: 3 rounds"
     );
     assert_eq!(
         attempt(&case.plane, "production_result ->> 'error_rate_after'").await,

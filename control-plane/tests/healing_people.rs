@@ -7,7 +7,7 @@ mod support;
 use serde_json::{Value, json};
 use support::{
     case::Case,
-    healing::{attempt, incident, patch, sick},
+    healing::{PASSES, attempt, incident, patch, sick},
 };
 
 #[tokio::test]
@@ -164,4 +164,31 @@ async fn people_can_choose_cancel_and_close() {
         .ops("POST", &path, json!({ "action": "close" }))
         .await
         .refuses(409, "incident_closed");
+}
+
+#[tokio::test]
+async fn a_cure_that_comes_to_need_a_yes_while_it_is_tried_out_can_have_it() {
+    let mut case = Case::begin().await;
+    case.loops.runner.say("");
+    case.beat(sick()).await;
+    case.turn().await;
+    assert_eq!(attempt(&case.plane, "status").await, "staging");
+    case.plane
+        .database
+        .run("UPDATE ops_policy SET autopatch_max_severity = 'low' WHERE id = 1")
+        .await;
+    case.loops.runner.say(PASSES);
+    case.plane.advance(120);
+    case.turn().await;
+    assert_eq!(
+        attempt(&case.plane, "status || ' ' || requires_approval").await,
+        "staging true"
+    );
+    let path = format!(
+        "/api/ops/plugin-incidents/{}/approve",
+        incident(&case.plane, "id").await
+    );
+    case.plane.ops("POST", &path, Value::Null).await.expect(200);
+    case.turn().await;
+    assert_eq!(attempt(&case.plane, "status").await, "applying");
 }

@@ -160,7 +160,8 @@ async fn what_goes_wrong_is_named_in_words() {
     ])
     .await;
     let result = stage.run().await.unwrap();
-    assert!(!result.passed && result.tests_run == 8, "{result:?}");
+    // One could not be started: it was not run.
+    assert!(!result.passed && result.tests_run == 7, "{result:?}");
     for (name, words) in [
         ("code", "exit code 7: it broke"),
         ("silent", "its output does not contain 'anything'"),

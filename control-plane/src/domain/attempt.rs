@@ -25,7 +25,7 @@ use uuid::Uuid;
 use super::approval::Approval;
 pub use super::decision::Method;
 
-pub use outcome::{CommandEnd, Ending, read_end};
+pub use outcome::{CommandEnd, Ending, Fault, read_end};
 
 /// `plugin_autopatch_attempts.status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

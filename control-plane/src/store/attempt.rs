@@ -273,15 +273,15 @@ pub async fn last_of(tx: &mut Tx, incident_id: Uuid) -> Result<Option<(String, O
     Ok(row.map(|row| (row.status, row.end_reason)))
 }
 
-/// How the last order to take a cure of an incident back stands, if there was one.
+/// How the last order to take the newest cure of an incident back stands, if there was one.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn way_back_of(tx: &mut Tx, incident_id: Uuid) -> Result<Option<String>, StoreError> {
     let status = sqlx::query_scalar!(
         "SELECT command.status FROM plugin_agent_commands command
-         JOIN plugin_autopatch_attempts attempt ON attempt.id = command.attempt_id
-         WHERE attempt.incident_id = $1 AND command.created_by = 'take-back'
+         WHERE command.created_by = 'take-back' AND command.attempt_id =
+           (SELECT id FROM plugin_autopatch_attempts WHERE incident_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1)
          ORDER BY command.created_at DESC LIMIT 1",
         incident_id
     )

@@ -20,10 +20,12 @@ pub struct Failed<'a> {
     pub attempt_id: AttemptId,
     /// Why, in words for people.
     pub reason: &'a str,
+    /// Whether it speaks against the release elsewhere too: what lies in the host does not.
+    pub counts: bool,
 }
 
-/// Keeps a release from a plugin that it failed on; on how many it has failed now. Two that count at the same time wait
-/// for each other.
+/// Keeps a release from a plugin that it failed on; on how many it has failed now by its own fault. Two that count at the
+/// same time wait for each other.
 ///
 /// # Errors
 /// When the database fails.
@@ -33,9 +35,10 @@ pub async fn put(tx: &mut Tx, failed: &Failed<'_>, now: Timestamp) -> Result<i64
         .execute(&mut **tx)
         .await?;
     sqlx::query!(
-        "INSERT INTO release_quarantines (product, version, release_digest, plugin_id, attempt_id, reason, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT (release_digest, plugin_id) WHERE lifted_at IS NULL AND plugin_id IS NOT NULL DO NOTHING",
+        "INSERT INTO release_quarantines (product, version, release_digest, plugin_id, attempt_id, reason, created_at, counts)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (release_digest, plugin_id) WHERE lifted_at IS NULL AND plugin_id IS NOT NULL
+         DO UPDATE SET counts = release_quarantines.counts OR excluded.counts",
         failed.product,
         failed.version,
         &failed.digest.0[..],
@@ -43,12 +46,13 @@ pub async fn put(tx: &mut Tx, failed: &Failed<'_>, now: Timestamp) -> Result<i64
         failed.attempt_id.0,
         failed.reason,
         now.to_sqlx() as _,
+        failed.counts,
     )
     .execute(&mut **tx)
     .await?;
     let plugins = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM release_quarantines
-           WHERE release_digest = $1 AND plugin_id IS NOT NULL AND lifted_at IS NULL"#,
+           WHERE release_digest = $1 AND plugin_id IS NOT NULL AND lifted_at IS NULL AND counts"#,
         &failed.digest.0[..]
     )
     .fetch_one(&mut **tx)

@@ -41,8 +41,10 @@ pub enum Ending {
         /// In words for people.
         words: String,
     },
-    /// The change was made and taken back by the agent: the release is to blame.
+    /// The change was made and taken back by the agent.
     TakenBack {
+        /// Whom that speaks against.
+        fault: Fault,
         /// Why.
         why: String,
         /// Share of failing requests before, 0 to 1.
@@ -50,8 +52,10 @@ pub enum Ending {
         /// The same while it was in force.
         error_rate_after: Option<f64>,
     },
-    /// The host refused the release before it touched anything, for a reason that lies in the release.
+    /// The host refused the release before it touched anything, and would again.
     Rejected {
+        /// Whom that speaks against.
+        fault: Fault,
         /// Why.
         why: String,
     },
@@ -72,16 +76,37 @@ pub enum Ending {
     },
 }
 
+/// Whom it speaks against that a release did not come to stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The release: others would fare no better.
+    Release,
+    /// This host, or how the two fit together: other hosts may well have the release.
+    Host,
+    /// Nobody: a person wished it.
+    Nobody,
+}
+
 /// Codes with which we or the agent say that an order was called off.
 const CALLED_OFF: [&str; 2] = ["cancelled", "withdrawn"];
-/// Codes of an agent for what lies in the release itself.
-const RELEASES_FAULT: [&str; 9] = [
+/// Codes of an agent that went back because somebody asked for it.
+const ASKED_BACK: &str = "asked_to_go_back";
+/// Codes of an agent for harm that a release did, or for what is wrong with it wherever it is.
+const RELEASES_FAULT: [&str; 8] = [
+    "probe_fatal",
+    "probe_failed",
+    "silent",
+    "error_rate",
+    "webhook_fail_rate",
     "smoke_test_failed",
+    "bad_manifest",
+    "bad_pack",
+];
+/// Codes of an agent that will refuse the same release each time, for what is so on its host.
+const HOSTS_REFUSAL: [&str; 6] = [
     "incompatible_environment",
     "incompatible_from",
     "quarantined",
-    "bad_manifest",
-    "bad_pack",
     "agent_too_old",
     "below_minimum",
     "revoked",
@@ -101,7 +126,7 @@ fn completed(result: &Value) -> Ending {
     match serde_json::from_value::<Outcome>(result.clone()) {
         Ok(outcome) => match outcome.status {
             OutcomeStatus::Committed | OutcomeStatus::Unchanged => kept(outcome),
-            OutcomeStatus::Reverted => taken_back(outcome.explanation.clone(), &outcome),
+            OutcomeStatus::Reverted => taken_back(Fault::Host, outcome.explanation.clone(), &outcome),
             OutcomeStatus::Refused => Ending::NotDone {
                 why: outcome.explanation,
             },
@@ -118,17 +143,27 @@ fn completed(result: &Value) -> Ending {
 
 fn failed(error: &str, result: Option<&Value>) -> Ending {
     let why = error.to_owned();
+    let code = error.split(':').next().unwrap_or_default().trim();
+    let fault = fault(code);
     let outcome = result.and_then(|result| serde_json::from_value::<Outcome>(result.clone()).ok());
     if let Some(outcome) = outcome.filter(|outcome| outcome.status == OutcomeStatus::Reverted) {
-        return taken_back(why, &outcome);
+        return taken_back(fault, why, &outcome);
     }
-    let code = error.split(':').next().unwrap_or_default().trim();
     if CALLED_OFF.contains(&code) {
         Ending::CalledOff { why }
-    } else if RELEASES_FAULT.contains(&code) {
-        Ending::Rejected { why }
+    } else if fault == Fault::Release || HOSTS_REFUSAL.contains(&code) {
+        Ending::Rejected { fault, why }
     } else {
         Ending::NotDone { why }
+    }
+}
+
+/// What no word is known for is the host's: a good release is not taken from others for it.
+fn fault(code: &str) -> Fault {
+    match code {
+        ASKED_BACK => Fault::Nobody,
+        code if RELEASES_FAULT.contains(&code) => Fault::Release,
+        _ => Fault::Host,
     }
 }
 
@@ -141,8 +176,9 @@ fn kept(outcome: Outcome) -> Ending {
     }
 }
 
-fn taken_back(why: String, outcome: &Outcome) -> Ending {
+fn taken_back(fault: Fault, why: String, outcome: &Outcome) -> Ending {
     Ending::TakenBack {
+        fault,
         why,
         error_rate_before: possible(outcome.error_rate_before),
         error_rate_after: possible(outcome.error_rate_after),
@@ -192,10 +228,45 @@ mod tests {
     }
 
     #[test]
-    fn what_an_agent_took_back_is_the_releases_fault() {
+    fn only_harm_that_a_release_did_is_its_fault() {
         let result = json!({ "status": "reverted", "error_rate_before": 0.0, "error_rate_after": 0.8 });
-        let ending = fail("unhealthy: probes failed", Some(result));
-        assert!(matches!(ending, Ending::TakenBack { error_rate_after: Some(rate), .. } if rate > 0.7));
+        for (error, whose) in [
+            ("probe_failed: 3 rounds", Fault::Release),
+            ("error_rate: 80 %", Fault::Release),
+            ("hook_failed: the reload hook is not there", Fault::Host),
+            ("something_new: words", Fault::Host),
+            ("asked_to_go_back: by order", Fault::Nobody),
+        ] {
+            let Ending::TakenBack {
+                fault,
+                error_rate_after,
+                ..
+            } = fail(error, Some(result.clone()))
+            else {
+                panic!("{error}: not taken back");
+            };
+            assert_eq!((fault, error_rate_after), (whose, Some(0.8)), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_too_old_for_a_release_says_nothing_against_it() {
+        for error in [
+            "agent_too_old: 0.1 < 0.9",
+            "incompatible_environment: PHP 7.2",
+            "quarantined: tried before",
+        ] {
+            let ending = fail(error, None);
+            assert!(matches!(ending, Ending::Rejected { fault: Fault::Host, .. }), "{error}");
+        }
+        let ending = fail("smoke_test_failed: exit 1", None);
+        assert!(matches!(
+            ending,
+            Ending::Rejected {
+                fault: Fault::Release,
+                ..
+            }
+        ));
     }
 
     #[test]
@@ -204,10 +275,6 @@ mod tests {
         assert!(matches!(
             fail("withdrawn: the kill switch", None),
             Ending::CalledOff { .. }
-        ));
-        assert!(matches!(
-            fail("quarantined: tried before", None),
-            Ending::Rejected { .. }
         ));
     }
 

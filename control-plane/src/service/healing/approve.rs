@@ -46,7 +46,7 @@ pub async fn approve(
         .await?
         .ok_or(ManualError::Unknown)?;
     let attempt = attempt
-        .filter(|attempt| attempt.requires_approval && attempt.status == Status::Pending)
+        .filter(|attempt| attempt.requires_approval && matches!(attempt.status, Status::Pending | Status::Staging))
         .ok_or(ManualError::NothingToApprove)?;
     if release.is_some() && release != attempt.release_digest {
         return Err(ManualError::OtherRelease);

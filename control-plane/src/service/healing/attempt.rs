@@ -107,7 +107,7 @@ fn obsolete(attempt: &Attempt, held: &Held, now: Timestamp) -> Option<End> {
         return None;
     }
     Some(match attempt.status {
-        Status::Pending if attempt.requires_approval => {
+        Status::Pending | Status::Staging if attempt.requires_approval => {
             End::cancelled("not_approved", "nobody approved it in time").escalating()
         }
         Status::Applying => End::failed("unknown", "nothing was heard of its order in time").escalating(),

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::{
-        attempt::{Attempt, Status},
+        attempt::{Attempt, Fault, Status},
         event::{Event, EventKind},
         incident,
     },
@@ -35,7 +35,7 @@ pub struct End {
     words: String,
     staging_result: Option<Value>,
     production_result: Option<Value>,
-    blames: bool,
+    blames: Option<Fault>,
     escalates: bool,
 }
 
@@ -47,7 +47,7 @@ impl End {
             words: words.into(),
             staging_result: None,
             production_result: None,
-            blames: false,
+            blames: None,
             escalates: false,
         }
     }
@@ -72,9 +72,9 @@ impl End {
         Self::new(Status::Cancelled, reason, words)
     }
 
-    /// The release is to blame: this plugin is not given it again.
-    pub fn blaming(mut self) -> Self {
-        self.blames = true;
+    /// This plugin is not given the release again and, where the fault is the release's, perhaps nobody is.
+    pub fn blaming(mut self, fault: Fault) -> Self {
+        self.blames = (fault != Fault::Nobody).then_some(fault);
         self
     }
 
@@ -152,8 +152,8 @@ pub async fn end(tx: &mut Tx, held: &Held, attempt: &Attempt, end: &End, now: Ti
         ..Step::default()
     };
     step(tx, held, attempt, end.status, &written, now).await?;
-    if end.blames {
-        blame(tx, held, attempt, &end.words, now).await?;
+    if let Some(fault) = end.blames {
+        blame(tx, held, attempt, (fault, &end.words), now).await?;
     }
     tell(tx, held, attempt, end).await?;
     // The trigger that follows attempts has the incident looked at; here it is only moved where that is certain.
@@ -193,8 +193,14 @@ async fn tell(tx: &mut Tx, held: &Held, attempt: &Attempt, end: &End) -> Result<
     about(held).event(tx, kind, data).await
 }
 
-/// Keeps a release away from the plugin that it failed on and, after several, from everybody.
-async fn blame(tx: &mut Tx, held: &Held, attempt: &Attempt, why: &str, now: Timestamp) -> Result<(), StoreError> {
+/// Keeps a release away from the plugin that it failed on and, after several by its own fault, from everybody.
+async fn blame(
+    tx: &mut Tx,
+    held: &Held,
+    attempt: &Attempt,
+    (fault, why): (Fault, &str),
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let (Some(product), Some(version), Some(digest)) = (&attempt.product, &attempt.to_version, &attempt.release_digest)
     else {
         return Ok(());
@@ -207,6 +213,7 @@ async fn blame(tx: &mut Tx, held: &Held, attempt: &Attempt, why: &str, now: Time
         plugin_id: attempt.plugin_id,
         attempt_id: attempt.id,
         reason: why,
+        counts: fault == Fault::Release,
     };
     let plugins = quarantine::put(tx, &failed, now).await?;
     let details = json!({

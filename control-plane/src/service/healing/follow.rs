@@ -12,7 +12,7 @@ use super::{
     end::{self, End},
 };
 use crate::{
-    domain::attempt::{Attempt, Ending, Method, read_end},
+    domain::attempt::{Attempt, Ending, Fault, Method, read_end, stages},
     service::command::{GiveError, NewOrder, give_in},
     store::{
         self, Tx,
@@ -85,6 +85,9 @@ impl Healing {
         said: &Said,
         now: Timestamp,
     ) -> Result<(), HealingError> {
+        if said.healthy == Some(false) {
+            return self.unhealthy(tx, held, attempt, said, now).await;
+        }
         let situation = store::attempt::plugin(tx, attempt.plugin_id, Some(attempt.id), now).await?;
         let ended_at = attempt.order_ended_at.unwrap_or(now);
         let is_heard = attempt.order_ended_at.is_some() && situation.last_heard.is_some_and(|heard| heard >= ended_at);
@@ -108,13 +111,40 @@ impl Healing {
         let result = production_result(attempt, said, &rates);
         if is_worse(&rates, policy.auto_rollback_on_error_rate_threshold) {
             let words = "more requests or webhooks fail since the change than before it, by the plugin's own telemetry";
-            let end = End::rolled_back("worse", words).produced(result).blaming();
+            let end = End::rolled_back("worse", words)
+                .produced(result)
+                .blaming(Fault::Release);
             self.go_back(tx, held, attempt, words, now).await?;
             end::end(tx, held, attempt, &end, now).await?;
         } else {
             let end = End::success(&said.words).produced(result);
             end::end(tx, held, attempt, &end, now).await?;
         }
+        Ok(())
+    }
+
+    /// The change is in force and the plugin itself says that it is not well. What was installed goes back; where the cure
+    /// was a way back already there is nothing further back, and people must look.
+    async fn unhealthy(
+        &self,
+        tx: &mut Tx,
+        held: &Held,
+        attempt: &Attempt,
+        said: &Said,
+        now: Timestamp,
+    ) -> Result<(), HealingError> {
+        let words = format!("the plugin is not healthy after the change; {}", said.words);
+        let words = words.trim_end_matches("; ");
+        let parties = (held.merchant_id, attempt.plugin_id);
+        let rates = store::attempt::error_rates(tx, parties, attempt.status_since).await?;
+        let end = if stages(attempt.method) {
+            self.go_back(tx, held, attempt, words, now).await?;
+            End::rolled_back("unhealthy", words).blaming(Fault::Release)
+        } else {
+            End::failed("unhealthy_kept", words).escalating()
+        };
+        let end = end.produced(production_result(attempt, said, &rates));
+        end::end(tx, held, attempt, &end, now).await?;
         Ok(())
     }
 
@@ -162,6 +192,7 @@ struct Said {
 fn ended(ending: Ending, attempt: &Attempt) -> End {
     match ending {
         Ending::TakenBack {
+            fault,
             why,
             error_rate_before,
             error_rate_after,
@@ -170,9 +201,17 @@ fn ended(ending: Ending, attempt: &Attempt) -> End {
                 "applied_at": attempt.status_since, "health_check_passed": false,
                 "error_rate_before": error_rate_before, "error_rate_after": error_rate_after,
             });
-            End::rolled_back("unhealthy", why).produced(result).blaming()
+            match fault {
+                Fault::Release => End::rolled_back("unhealthy", why),
+                // Another release would meet the same trouble.
+                Fault::Host => End::rolled_back("hosts_trouble", why).escalating(),
+                // Whoever wished it has taken the matter in hand.
+                Fault::Nobody => End::rolled_back("asked_to_go_back", why).escalating(),
+            }
+            .produced(result)
+            .blaming(fault)
         }
-        Ending::Rejected { why } => End::failed("rejected", why).blaming(),
+        Ending::Rejected { fault, why } => End::failed("rejected", why).blaming(fault),
         Ending::NotDone { why } => End::failed("not_done", why),
         Ending::CalledOff { why } => End::cancelled("withdrawn", why),
         Ending::Unknown { why } => End::failed("unknown", why).escalating(),

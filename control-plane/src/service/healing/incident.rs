@@ -115,7 +115,8 @@ async fn look(tx: &mut Tx, held: &Held, now: Timestamp) -> Result<Next, HealingE
         return Ok(Next::Done);
     }
     let way_back = store::attempt::way_back_of(tx, id).await?;
-    if matches!(way_back.as_deref(), Some("failed" | "timeout")) && status != Status::Escalated {
+    let is_in_hand = status == Status::Escalated || is_minded;
+    if matches!(way_back.as_deref(), Some("failed" | "timeout")) && !is_in_hand {
         escalate(tx, held, "way_back_failed", "the cure could not be taken back", now).await?;
         return Ok(Next::Done);
     }

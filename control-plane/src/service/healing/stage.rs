@@ -11,7 +11,7 @@ use super::{
     incident::about,
 };
 use crate::{
-    domain::attempt::{Attempt, Status},
+    domain::attempt::{Attempt, Fault, Status},
     staging::{StagingError, StagingRequest, StagingResult},
     store::{self, StoreError, attempt::Lease, audit::Actor, incident::Held},
 };
@@ -105,10 +105,14 @@ impl Healing {
             }
             Ok(result) => {
                 let words = format!("the sandbox refused the release: {}", first(&result.errors));
-                let end = End::failed("staging_failed", words)
-                    .staged(result.for_attempt())
-                    .blaming();
-                end::end(&mut tx, &held, &attempt, &end, now).await?;
+                let end = End::failed("staging_failed", words).staged(result.for_attempt());
+                // Where no test was run, nothing is known of the release that would hold elsewhere.
+                let fault = if result.tests_run > 0 {
+                    Fault::Release
+                } else {
+                    Fault::Host
+                };
+                end::end(&mut tx, &held, &attempt, &end.blaming(fault), now).await?;
                 false
             }
             Err(error) if error.is_transient() => {

@@ -71,6 +71,9 @@ pub enum RunError {
     /// Nothing here can confine a test.
     #[error("tests can not be confined on this host, so none is run")]
     Sandbox(#[from] SandboxError),
+    /// What was to be done first has taken all the time there was.
+    #[error("{0} before the run's time was up; give it more (staging_timeout_seconds)")]
+    OutOfTime(&'static str),
     /// A fault of ours.
     #[error("the run broke off: {0}")]
     Internal(String),

@@ -36,6 +36,9 @@ use super::{
 use metadata::Metadata;
 use report::Report;
 
+/// The wait for a turn takes at most one part in so many of a run's time.
+const WAITING_SHARE: u32 = 4;
+
 /// Where trust starts.
 #[derive(Debug, Clone)]
 pub enum Anchor {
@@ -122,12 +125,14 @@ impl Runner {
             Some(_) => Duration::from_secs(asked.clamp(1, MAX_TIMEOUT_SECONDS).into()),
             None => self.options.timeout,
         };
-        let turn = tokio::time::timeout(limit, self.turn())
+        // The caller waits no longer than the limit; a crowd before the door takes a part of that at most.
+        let turn = tokio::time::timeout(limit / WAITING_SHARE, self.turn())
             .await
             .map_err(|_| RunError::Busy)??;
+        let deadline = began + limit;
         let mut report = Report::begin(began);
         let place = Place::make(&self.options.state, self.next.fetch_add(1, Ordering::Relaxed))?;
-        let left = limit.saturating_sub(began.elapsed());
+        let left = deadline.saturating_duration_since(Instant::now());
         let fetched = self.fetch(product, body, &place, &mut report, now);
         let release = match tokio::time::timeout(left, fetched).await {
             Ok(Ok(release)) => release,
@@ -137,15 +142,12 @@ impl Runner {
                 return Ok(report.end(0));
             }
             Ok(Err(e)) => return Err(e),
-            Err(_) => {
-                report.error(&format!("the release was not fetched within {} s", limit.as_secs()));
-                return Ok(report.end(0));
-            }
+            Err(_) => return Err(RunError::OutOfTime("the release was not fetched")),
         };
         let sandbox = self.options.sandbox.clone();
         // The turn goes along: a caller that hangs up does not make room for another while its tests still run.
         let tested = tokio::task::spawn_blocking(move || {
-            let result = smoke::run(&release, &place, &sandbox, began + limit, report);
+            let result = smoke::run(&release, &place, &sandbox, deadline, report);
             drop((place, turn));
             result
         });

@@ -51,6 +51,11 @@ impl Report {
         }
     }
 
+    /// Whether something was found wrong.
+    pub(super) fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
     pub(super) fn line(&mut self, text: &str) {
         let line = clean(text);
         // The last line is kept for saying that there were more.

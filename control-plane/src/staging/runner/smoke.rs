@@ -29,11 +29,15 @@ pub(super) fn run(
     for test in &manifest.smoke_tests {
         let left = deadline.saturating_duration_since(Instant::now());
         if left < WORTH_STARTING {
-            report.error(&format!(
-                "smoke test '{}' was not started: the run's time was up",
-                test.name
-            ));
-            continue;
+            // What failed before has failed; else nothing is known.
+            if report.has_errors() {
+                report.error(&format!(
+                    "smoke test '{}' was not started: the run's time was up",
+                    test.name
+                ));
+                continue;
+            }
+            return Err(RunError::OutOfTime("not every smoke test could be started"));
         }
         let limit = left.min(Duration::from_millis(test.timeout_ms));
         report.line(&format!("smoke test '{}': {}", test.name, test.argv.join(" ")));
@@ -51,7 +55,10 @@ pub(super) fn run(
                 judge(test, &outcome, &mut report);
             }
             Err(e) => {
-                ran += 1;
+                // A program that this host does not have, or a sandbox that was lost: no test was run then.
+                if !matches!(e, SandboxError::NotStarted(_) | SandboxError::Silent { .. }) {
+                    ran += 1;
+                }
                 report.error(&format!("smoke test '{}': {}", test.name, words(&e)));
             }
         }
