@@ -4,129 +4,32 @@
 
 mod support;
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::net::SocketAddr;
 
 use plugmend_control_plane::repo::OnlineKeys;
-use plugmend_shared::{
-    clock::{Clock as _, SystemClock},
-    ids::Digest,
-    tuf::{product, trusted::TrustedSet},
-};
+use plugmend_shared::clock::{Clock as _, SystemClock};
 use ring::rand::SystemRandom;
-use serde_json::{Value, json};
+use serde_json::json;
 use support::{
     database::TestDatabase,
-    http::HttpClient,
-    releases::{Built, Engineers, PRODUCT, build},
+    publisher::{Environment, Process, as_an_agent},
+    releases::{Engineers, build},
     s3::S3,
 };
 
-/// A control plane's process over the bucket.
-struct Process {
-    child: Child,
-    client: HttpClient,
-    token: String,
+fn bucket(s3: SocketAddr) -> Environment {
+    vec![
+        ("PLUGMEND_REPO_URL", "s3://bucket/shop/releases".to_owned()),
+        ("AWS_ENDPOINT", format!("http://{s3}")),
+        ("AWS_ALLOW_HTTP", "true".to_owned()),
+        ("AWS_REGION", "eu-central-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "key".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+    ]
 }
 
-fn command(state: &Path, database: &TestDatabase, s3: SocketAddr, port: u16) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_plugmend-control-plane"));
-    command
-        .env_clear()
-        .env("DATABASE_URL", &database.url)
-        .env("PLUGMEND_STATE_DIR", state)
-        .env("PLUGMEND_API_BIND", "127.0.0.1")
-        .env("PORT", port.to_string())
-        .env("PLUGMEND_REPO_URL", "s3://bucket/shop/releases")
-        .env("AWS_ENDPOINT", format!("http://{s3}"))
-        .env("AWS_ALLOW_HTTP", "true")
-        .env("AWS_REGION", "eu-central-1")
-        .env("AWS_ACCESS_KEY_ID", "key")
-        .env("AWS_SECRET_ACCESS_KEY", "secret")
-        .stderr(Stdio::null())
-        .arg("--dev");
-    command
-}
-
-impl Process {
-    async fn start(state: &Path, database: &TestDatabase, s3: SocketAddr) -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let command = || command(state, database, s3, address.port());
-        let token = command().arg("dev-token").output().unwrap();
-        let token = String::from_utf8(token.stdout).unwrap().trim().to_owned();
-        let child = command()
-            .args(["serve", "--migrate", "--roles", "api"])
-            .spawn()
-            .unwrap();
-        support::eventually("the API", || async {
-            tokio::net::TcpStream::connect(address).await.ok().map(drop)
-        })
-        .await;
-        Self {
-            child,
-            client: HttpClient::new(address),
-            token,
-        }
-    }
-
-    async fn upload(&self, built: &Built) {
-        for file in &built.files {
-            let path = format!("/api/ops/releases/blobs/{}", Digest::of(file));
-            self.client
-                .send("PUT", &path, &self.token, file.clone())
-                .await
-                .expect(201);
-        }
-    }
-
-    async fn publish(&self, submission: &Value) -> Value {
-        let body = submission.to_string();
-        self.client
-            .send("POST", "/api/ops/releases/publish", &self.token, body)
-            .await
-            .expect(200)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ended_already = self.child.kill();
-        let _gone = self.child.wait();
-    }
-}
-
-/// Fetches everything as an agent does; the versions that it could install.
-fn as_an_agent(s3: &S3) -> Vec<String> {
-    let fetch = |path: &str| s3.object(&format!("shop/releases/{path}"));
-    let need = |path: &str| fetch(path).unwrap_or_else(|| panic!("{path} is missing"));
-    let mut trusted = TrustedSet::new(&need("metadata/1.root.json"), SystemClock.now()).unwrap();
-    trusted.update_timestamp(&need("metadata/timestamp.json")).unwrap();
-    let version = trusted.timestamp().unwrap().snapshot().unwrap().version;
-    trusted
-        .update_snapshot(&need(&format!("metadata/{version}.snapshot.json")))
-        .unwrap();
-    for (role, delegator) in [("targets", "root"), (PRODUCT, "targets")] {
-        let version = trusted.promised(role).unwrap().version;
-        trusted
-            .update_targets(role, delegator, &need(&format!("metadata/{version}.{role}.json")))
-            .unwrap();
-    }
-    let targets = trusted.targets(PRODUCT, "targets").unwrap();
-    let releases = product::releases(&Engineers::product(), targets).unwrap();
-    for release in &releases {
-        for target in [&release.manifest, &release.pack] {
-            let (folder, name) = target.path.rsplit_once('/').unwrap();
-            let sha256 = target.file.hashes.sha256().unwrap();
-            let bytes = need(&format!("targets/{folder}/{sha256}.{name}"));
-            target.file.check(&bytes).unwrap();
-        }
-    }
-    releases.iter().map(|release| release.version.to_string()).collect()
+fn look(s3: &S3) -> Vec<String> {
+    as_an_agent(|path| Some(s3.object(&format!("shop/releases/{path}"))?.to_vec()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,11 +42,11 @@ async fn a_publication_that_is_killed_anywhere_leaves_agents_whole_and_can_be_re
     let mut engineers = Engineers::new(keys.public(), SystemClock.now());
     let first = build("1.0.0", &[("index.js", "one")]);
     engineers.add(&first);
-    let process = Process::start(state.path(), &database, address).await;
+    let process = Process::start(state.path(), &database, &bucket(address)).await;
     process.upload(&first).await;
     process.publish(&engineers.submission()).await;
     drop(process);
-    assert_eq!(as_an_agent(&s3), ["1.0.0"]);
+    assert_eq!(look(&s3), ["1.0.0"]);
 
     let mut published = 1;
     for step in 1..=20_u32 {
@@ -152,7 +55,7 @@ async fn a_publication_that_is_killed_anywhere_leaves_agents_whole_and_can_be_re
         engineers.next();
         engineers.add(&built);
         let submission = engineers.submission();
-        let process = Process::start(state.path(), &database, address).await;
+        let process = Process::start(state.path(), &database, &bucket(address)).await;
         process.upload(&built).await;
         let pid = rustix::process::Pid::from_child(&process.child);
         s3.after_each_change(move |change| {
@@ -160,29 +63,21 @@ async fn a_publication_that_is_killed_anywhere_leaves_agents_whole_and_can_be_re
                 rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
             }
         });
-        let answered = tokio::time::timeout(std::time::Duration::from_mins(1), async {
-            let body = submission.to_string();
-            process
-                .client
-                .try_send("POST", "/api/ops/releases/publish", &process.token, body)
-                .await
-        })
-        .await
-        .expect("an answer or an end");
+        let answered = process.try_publish(&submission).await;
         let changes = s3.changes();
         s3.leave_alone();
         drop(process);
         // Whole, whether it has come to the new release or not.
-        let seen = as_an_agent(&s3);
+        let seen = look(&s3);
         assert!(
             seen.len() == published || seen.len() == published + 1,
             "step {step}: {seen:?}"
         );
 
-        let process = Process::start(state.path(), &database, address).await;
+        let process = Process::start(state.path(), &database, &bucket(address)).await;
         process.publish(&submission).await;
         published += 1;
-        assert_eq!(as_an_agent(&s3).len(), published, "step {step}");
+        assert_eq!(look(&s3).len(), published, "step {step}");
         let listed = process
             .client
             .send("GET", "/api/ops/releases", &process.token, "")
@@ -207,9 +102,9 @@ async fn many_replicas_that_publish_to_one_bucket_do_not_overwrite_each_other() 
     let first = build("1.0.0", &[("index.js", "one")]);
     engineers.add(&first);
     let replicas = [
-        Process::start(state.path(), &database, address).await,
-        Process::start(state.path(), &database, address).await,
-        Process::start(state.path(), &database, address).await,
+        Process::start(state.path(), &database, &bucket(address)).await,
+        Process::start(state.path(), &database, &bucket(address)).await,
+        Process::start(state.path(), &database, &bucket(address)).await,
     ];
     replicas[0].upload(&first).await;
     let submission = engineers.submission();
@@ -217,5 +112,39 @@ async fn many_replicas_that_publish_to_one_bucket_do_not_overwrite_each_other() 
     let answers = futures_util::future::join_all(together).await;
     let changed = answers.iter().filter(|answer| answer["changed"] == json!(true)).count();
     assert_eq!(changed, 1, "{answers:?}");
-    assert_eq!(as_an_agent(&s3), ["1.0.0"]);
+    assert_eq!(look(&s3), ["1.0.0"]);
+}
+
+/// Two control planes with databases of their own share no lock: only the bucket keeps them apart.
+#[tokio::test(flavor = "multi_thread")]
+async fn publishers_that_know_nothing_of_each_other_do_not_overwrite_each_other() {
+    let (s3, address) = S3::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let keys = OnlineKeys::load_or_make(&state.path().join("repository-keys"), &SystemRandom::new()).unwrap();
+    let mut engineers = Engineers::new(keys.public(), SystemClock.now());
+    let databases = [TestDatabase::migrated().await, TestDatabase::migrated().await];
+    let slow = Process::start(state.path(), &databases[0], &bucket(address)).await;
+    let fast = Process::start(state.path(), &databases[1], &bucket(address)).await;
+    for (n, held) in ["timestamp.json", "snapshot.json", "timestamp.json"].iter().enumerate() {
+        let version = format!("1.{n}.0");
+        let built = build(&version, &[("index.js", &version)]);
+        if n > 0 {
+            engineers.next();
+        }
+        engineers.add(&built);
+        slow.upload(&built).await;
+        let submission = engineers.submission();
+        let gate = s3.hold(held);
+        let (answer, head) = tokio::join!(slow.publish(&submission), async {
+            gate.here.notified().await;
+            assert_eq!(fast.publish(&submission).await["changed"], json!(true));
+            let head = s3.object("shop/releases/metadata/timestamp.json").unwrap();
+            gate.go.notify_one();
+            head
+        });
+        // It has looked again, and found everything done.
+        assert_eq!(answer["changed"], json!(false), "{held}");
+        assert_eq!(s3.object("shop/releases/metadata/timestamp.json").unwrap(), head);
+        assert_eq!(look(&s3).len(), n + 1);
+    }
 }

@@ -10,7 +10,7 @@ use plugmend_shared::{
 
 use super::{
     RepoError,
-    storage::{MAX_METADATA, Storage, metadata_path},
+    storage::{MAX_METADATA, Seen, Storage, metadata_path},
 };
 
 /// More roots than this are not followed by agents in one refresh; far more than any repository rotates.
@@ -22,6 +22,8 @@ pub(super) struct Current {
     pub(super) root_bytes: Bytes,
     pub(super) timestamp: Document<Timestamp>,
     pub(super) timestamp_bytes: Bytes,
+    /// The stored timestamp, which the next one replaces.
+    pub(super) timestamp_seen: Seen,
     pub(super) snapshot: Document<Snapshot>,
     pub(super) snapshot_bytes: Bytes,
     /// Targets and product roles by name.
@@ -38,10 +40,11 @@ impl Current {
 
     /// Reads it; `None` before the first publication.
     pub(super) async fn read(storage: &Storage) -> Result<Option<Self>, RepoError> {
-        let Some((timestamp, timestamp_bytes)) = load::<Timestamp>(storage, "timestamp.json", "timestamp").await?
-        else {
+        let file = metadata_path("timestamp.json");
+        let Some((timestamp_bytes, timestamp_seen)) = storage.read_seen(&file, MAX_METADATA).await? else {
             return Ok(None);
         };
+        let timestamp: Document<Timestamp> = parse(&timestamp_bytes, "timestamp.json", "timestamp")?;
         let (root, root_bytes) = newest_root(storage).await?;
         let version = timestamp.signed.snapshot()?.version;
         let (snapshot, snapshot_bytes) =
@@ -57,6 +60,7 @@ impl Current {
             root_bytes,
             timestamp,
             timestamp_bytes,
+            timestamp_seen,
             snapshot,
             snapshot_bytes,
             roles,
@@ -108,6 +112,9 @@ async fn load<R: Role>(storage: &Storage, file: &str, role: &str) -> Result<Opti
     let Some(bytes) = storage.read(&metadata_path(file), MAX_METADATA).await? else {
         return Ok(None);
     };
-    let document = Document::parse(&bytes, role).map_err(|e| RepoError::Corrupt(file.to_owned(), e))?;
-    Ok(Some((document, bytes)))
+    Ok(Some((parse(&bytes, file, role)?, bytes)))
+}
+
+fn parse<R: Role>(bytes: &[u8], file: &str, role: &str) -> Result<Document<R>, RepoError> {
+    Document::parse(bytes, role).map_err(|e| RepoError::Corrupt(file.to_owned(), e))
 }

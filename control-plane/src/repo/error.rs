@@ -57,6 +57,9 @@ pub enum RepoError {
         #[source]
         source: DeltaError,
     },
+    /// Another publisher wrote in between.
+    #[error("another publisher was faster; publish again")]
+    Overtaken,
     /// An upload broke off.
     #[error("the upload broke off")]
     BrokenUpload(#[source] Box<dyn std::error::Error + Send + Sync>),

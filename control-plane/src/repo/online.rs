@@ -6,7 +6,12 @@ use bytes::Bytes;
 use jiff::{Timestamp as Moment, ToSpan as _};
 use plugmend_shared::tuf::{Envelope, MetaFile, Role as _, Root, Snapshot, Timestamp, TrustedSet, sign::SigningKey};
 
-use super::{RepoError, Repository, current::Current, keys::OnlineKeys, storage::metadata_path};
+use super::{
+    RepoError, Repository,
+    current::Current,
+    keys::OnlineKeys,
+    storage::{Seen, metadata_path},
+};
 
 /// Hours that snapshot and timestamp are good for.
 const LIFETIME_H: i64 = 7 * 24;
@@ -14,6 +19,8 @@ const LIFETIME_H: i64 = 7 * 24;
 const RENEW_TIMESTAMP_H: i64 = 6 * 24;
 /// A snapshot that is good for fewer hours is renewed: it must never be what makes agents stop.
 const RENEW_SNAPSHOT_H: i64 = 4 * 24;
+/// How many snapshots that no timestamp names are passed over.
+const MAX_LEFT: u64 = 1000;
 
 /// A snapshot and the timestamp that names it, signed.
 pub(super) struct Heads {
@@ -27,12 +34,11 @@ impl Heads {
     /// Signs new ones, which come after the ones that are published.
     pub(super) fn sign(
         keys: &OnlineKeys,
-        meta: BTreeMap<String, MetaFile>,
+        (snapshot_version, meta): (u64, BTreeMap<String, MetaFile>),
         before: Option<&Current>,
         now: Moment,
     ) -> Result<Self, RepoError> {
         let expires = expiry(now)?;
-        let snapshot_version = 1 + before.map_or(0, |c| c.snapshot.version());
         let snapshot = sign(&Snapshot::new(snapshot_version, expires, meta), &keys.snapshot)?;
         let timestamp_version = 1 + before.map_or(0, |c| c.timestamp.version());
         let named = MetaFile::of(snapshot_version, &snapshot);
@@ -99,24 +105,50 @@ impl Repository {
         check_root(&current.root.signed, &self.keys)?;
         if snapshot_due {
             let meta = current.snapshot.signed.meta.clone();
-            let heads = Heads::sign(&self.keys, meta, Some(&current), now)?;
-            self.put_heads(heads).await?;
+            let version = self.next_snapshot(Some(&current)).await?;
+            let heads = Heads::sign(&self.keys, (version, meta), Some(&current), now)?;
+            renewed(self.put_heads(heads, current.timestamp_seen).await)
         } else {
             let named = current.timestamp.signed.snapshot()?.clone();
             let next = Timestamp::new(current.timestamp.version() + 1, expiry(now)?, named);
-            self.storage
-                .write(&metadata_path("timestamp.json"), sign(&next, &self.keys.timestamp)?)
-                .await?;
+            let bytes = sign(&next, &self.keys.timestamp)?;
+            renewed(self.put_timestamp(bytes, current.timestamp_seen).await)
         }
-        Ok(true)
     }
 
-    /// Publishes snapshot and timestamp, the timestamp last: until then agents see what was there before.
-    pub(super) async fn put_heads(&self, heads: Heads) -> Result<(), RepoError> {
-        let name = format!("{}.snapshot.json", heads.snapshot_version);
-        self.storage.write(&metadata_path(&name), heads.snapshot).await?;
+    /// The version of the snapshot that follows: one that has no file yet. A publication that was cut off may have left
+    /// one, and another publisher may be about to name it.
+    pub(super) async fn next_snapshot(&self, before: Option<&Current>) -> Result<u64, RepoError> {
+        let first = 1 + before.map_or(0, |c| c.snapshot.version());
+        for version in first..first + MAX_LEFT {
+            let name = metadata_path(&format!("{version}.snapshot.json"));
+            if self.storage.len(&name).await?.is_none() {
+                return Ok(version);
+            }
+        }
+        Err(RepoError::rule("too many snapshots lie behind the published one"))
+    }
+
+    /// Publishes snapshot and timestamp, the timestamp last: until then agents see what was there before. `seen` is the
+    /// timestamp that they were made after.
+    pub(super) async fn put_heads(&self, heads: Heads, seen: Seen) -> Result<(), RepoError> {
+        let name = metadata_path(&format!("{}.snapshot.json", heads.snapshot_version));
+        self.storage.replace(&name, heads.snapshot, Seen::default()).await?;
+        self.put_timestamp(heads.timestamp, seen).await
+    }
+
+    async fn put_timestamp(&self, bytes: Bytes, seen: Seen) -> Result<(), RepoError> {
         self.storage
-            .write(&metadata_path("timestamp.json"), heads.timestamp)
+            .replace(&metadata_path("timestamp.json"), bytes, seen)
             .await
+    }
+}
+
+/// Whoever was faster has renewed or published; the next look says whether more is due.
+fn renewed(put: Result<(), RepoError>) -> Result<bool, RepoError> {
+    match put {
+        Ok(()) => Ok(true),
+        Err(RepoError::Overtaken) => Ok(false),
+        Err(error) => Err(error),
     }
 }

@@ -13,17 +13,19 @@ use super::{
     RepoError, Repository, check,
     current::{Current, stored_root},
     online::{self, Heads},
-    storage::{MAX_METADATA, incoming_path, metadata_path, target_path},
+    storage::{MAX_METADATA, Seen, incoming_path, metadata_path, target_path},
 };
 
 /// More products than this are not taken at once.
 const MAX_ROLES: usize = 1000;
+/// How often a publication is begun anew because another publisher wrote in between.
+const TRIES: u32 = 3;
 
 /// Digests of releases by product and version.
 pub type KnownReleases = BTreeMap<(String, String), Digest>;
 
 /// Signed metadata, as they came.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Submission {
     /// Roots, oldest first; those that are published already may be among them.
     pub roots: Vec<Bytes>,
@@ -54,7 +56,8 @@ struct Incoming {
 impl Repository {
     /// Publishes a submission, or refuses all of it. The same submission twice is harmless. `known` is the content of
     /// every release that was ever published, those that are no longer signed among them: a version means one content
-    /// for ever. Among replicas, one at a time may do this (see [`Repository`]).
+    /// for ever. Among replicas, one at a time may do this (see [`Repository`]); others who write to the same bucket are
+    /// noticed by the timestamp, which is replaced only as it was read.
     ///
     /// # Errors
     /// When a threshold is not met or anything else would make an agent refuse it; then nothing has changed.
@@ -65,6 +68,21 @@ impl Repository {
         now: Moment,
     ) -> Result<Published, RepoError> {
         let _writer = self.writer.lock().await;
+        for _ in 1..TRIES {
+            match self.attempt(submission.clone(), known, now).await {
+                Err(RepoError::Overtaken) => tracing::info!("another publisher was faster; looking again"),
+                result => return result,
+            }
+        }
+        self.attempt(submission, known, now).await
+    }
+
+    async fn attempt(
+        &self,
+        submission: Submission,
+        known: &KnownReleases,
+        now: Moment,
+    ) -> Result<Published, RepoError> {
         let current = Current::read(&self.storage).await?;
         let (mut trusted, new_roots) = self.roots(&submission.roots, current.as_ref(), now).await?;
         trusted.root_unexpired()?;
@@ -95,7 +113,8 @@ impl Repository {
                 MetaFile::of(role.document.version(), &role.bytes),
             )
         });
-        let heads = Heads::sign(&self.keys, meta.collect(), current.as_ref(), now)?;
+        let version = self.next_snapshot(current.as_ref()).await?;
+        let heads = Heads::sign(&self.keys, (version, meta.collect()), current.as_ref(), now)?;
         as_an_agent(&mut trusted, &heads, &roles, current.as_ref())?;
         for (product, of_product) in &releases {
             for release in of_product {
@@ -108,7 +127,8 @@ impl Repository {
             timestamp: heads.timestamp_version,
             changed,
         };
-        self.put(&new_roots, &roles, &releases, heads).await?;
+        let seen = current.map(|c| c.timestamp_seen).unwrap_or_default();
+        self.put(&new_roots, &roles, &releases, (heads, seen)).await?;
         Ok(published)
     }
 
@@ -154,7 +174,7 @@ impl Repository {
         roots: &BTreeMap<u64, Bytes>,
         roles: &BTreeMap<String, Incoming>,
         releases: &[(Product, Vec<SignedRelease>)],
-        heads: Heads,
+        (heads, seen): (Heads, Seen),
     ) -> Result<(), RepoError> {
         let targets: Vec<_> = releases
             .iter()
@@ -178,7 +198,7 @@ impl Repository {
             let name = format!("{}.{name}.json", role.document.version());
             self.storage.write(&metadata_path(&name), role.bytes.clone()).await?;
         }
-        self.put_heads(heads).await?;
+        self.put_heads(heads, seen).await?;
         for sha256 in uploaded {
             self.storage.remove(&incoming_path(&sha256)).await?;
         }

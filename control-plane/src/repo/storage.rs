@@ -5,7 +5,8 @@ use std::{ops::Range, path::Path as FsPath, pin::Pin, sync::Arc};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use object_store::{
-    GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path,
+    GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
+    UpdateVersion, local::LocalFileSystem, path::Path,
 };
 use plugmend_shared::{
     ids::Digest,
@@ -23,7 +24,13 @@ pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, RepoError>> + Send
 #[derive(Debug, Clone)]
 pub(super) struct Storage {
     store: Arc<dyn ObjectStore>,
+    /// Whether others may write to it who hold no lock of ours; a folder is one control plane's alone.
+    shared: bool,
 }
+
+/// What a file was when it was read; nothing when there was none.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen(Option<UpdateVersion>);
 
 /// A stored file that can be read in part.
 #[derive(Debug, Clone)]
@@ -89,13 +96,17 @@ impl Storage {
         };
         std::fs::create_dir_all(dir).map_err(failed)?;
         let store = LocalFileSystem::new_with_prefix(dir)?.with_fsync(true);
-        Ok(Self { store: Arc::new(store) })
+        Ok(Self {
+            store: Arc::new(store),
+            shared: false,
+        })
     }
 
     #[cfg(feature = "object-storage")]
     pub(super) fn at_url(url: &str) -> Result<Self, RepoError> {
         Ok(Self {
             store: super::bucket::open(url)?,
+            shared: true,
         })
     }
 
@@ -108,12 +119,20 @@ impl Storage {
 
     /// A whole file of at most `max` bytes; `None` when there is none, or it is larger.
     pub(super) async fn read(&self, path: &str, max: u64) -> Result<Option<Bytes>, RepoError> {
+        Ok(self.read_seen(path, max).await?.map(|(bytes, _)| bytes))
+    }
+
+    /// The same, and what [`Storage::replace`] needs to know of it.
+    pub(super) async fn read_seen(&self, path: &str, max: u64) -> Result<Option<(Bytes, Seen)>, RepoError> {
         let Ok(path) = Path::parse(path) else {
             return Ok(None);
         };
         match self.store.get(&path).await {
             Ok(found) if found.meta.size > max => Ok(None),
-            Ok(found) => Ok(Some(found.bytes().await?)),
+            Ok(found) => {
+                let seen = Seen(version(&found.meta));
+                Ok(Some((found.bytes().await?, seen)))
+            }
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -157,6 +176,26 @@ impl Storage {
         Ok(())
     }
 
+    /// Writes a file, unless it is another than was `seen`; then [`RepoError::Overtaken`].
+    pub(super) async fn replace(&self, path: &str, bytes: Bytes, seen: Seen) -> Result<(), RepoError> {
+        let mode = match seen {
+            _ if !self.shared => PutMode::Overwrite,
+            Seen(None) => PutMode::Create,
+            Seen(Some(version)) => PutMode::Update(version),
+        };
+        let options = PutOptions {
+            mode,
+            ..PutOptions::default()
+        };
+        match self.store.put_opts(&parse(path)?, bytes.into(), options).await {
+            Ok(_) => Ok(()),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                Err(RepoError::Overtaken)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Begins a file that is written in parts.
     pub(super) async fn begin(&self, path: &str) -> Result<Box<dyn MultipartUpload>, RepoError> {
         Ok(self.store.put_multipart(&parse(path)?).await?)
@@ -188,6 +227,11 @@ impl Storage {
         }
         Ok(out)
     }
+}
+
+fn version(meta: &ObjectMeta) -> Option<UpdateVersion> {
+    let (e_tag, version) = (meta.e_tag.clone(), meta.version.clone());
+    e_tag.is_some().then_some(UpdateVersion { e_tag, version })
 }
 
 fn parse(path: &str) -> Result<Path, RepoError> {

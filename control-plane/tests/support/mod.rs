@@ -9,6 +9,7 @@ pub mod healing;
 pub mod http;
 pub mod people;
 pub mod plane;
+pub mod publisher;
 pub mod receiver;
 pub mod releases;
 #[cfg(feature = "object-storage")]

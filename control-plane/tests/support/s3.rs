@@ -25,6 +25,17 @@ pub struct S3 {
     parts: Mutex<BTreeMap<(String, u32), Bytes>>,
     changes: Mutex<u32>,
     hook: Mutex<Option<Hook>>,
+    /// The end of a key whose next writing waits for a permit.
+    held: Mutex<Option<(String, Arc<Gate>)>>,
+}
+
+/// Where a writing waits.
+#[derive(Default)]
+pub struct Gate {
+    /// Told when it has come.
+    pub here: tokio::sync::Notify,
+    /// It goes on when this is told.
+    pub go: tokio::sync::Notify,
 }
 
 impl S3 {
@@ -47,6 +58,25 @@ impl S3 {
     /// Nothing more is called.
     pub fn leave_alone(&self) {
         *self.hook.lock().unwrap() = None;
+    }
+
+    /// Holds the next writing of a key that ends so.
+    pub fn hold(&self, end: &str) -> Arc<Gate> {
+        let gate = Arc::<Gate>::default();
+        *self.held.lock().unwrap() = Some((end.to_owned(), Arc::clone(&gate)));
+        gate
+    }
+
+    async fn wait(&self, key: &str) {
+        let gate = {
+            let mut held = self.held.lock().unwrap();
+            let mine = held.as_ref().is_some_and(|(end, _)| key.ends_with(end.as_str()));
+            if mine { held.take() } else { None }
+        };
+        if let Some((_, gate)) = gate {
+            gate.here.notify_one();
+            gate.go.notified().await;
+        }
     }
 
     /// How many changes there were since the hook was set.
@@ -81,7 +111,7 @@ impl S3 {
             Some((from, to.min(len - 1)))
         });
         let answer = Response::builder()
-            .header("etag", "\"e\"")
+            .header("etag", etag(&bytes))
             .header("last-modified", "Sun, 22 Nov 2026 00:00:00 GMT");
         let (answer, part) = match range {
             Some((from, to)) => (
@@ -122,7 +152,6 @@ async fn serve(State(s3): State<Arc<S3>>, request: Request) -> Response {
     let query: BTreeMap<String, String> = serde_query(parts.uri.query().unwrap_or_default());
     let path = parts.uri.path().trim_start_matches('/');
     let key = path.split_once('/').map_or("", |(_bucket, key)| key).to_owned();
-    let etag = [("etag", "\"e\"")];
     match (&parts.method, query.get("partNumber"), query.get("uploadId")) {
         (&Method::GET, ..) if key.is_empty() => s3.list(query.get("prefix").map_or("", |p| p)),
         (&Method::GET, ..) => s3.get(&key, &parts.headers, true),
@@ -132,8 +161,9 @@ async fn serve(State(s3): State<Arc<S3>>, request: Request) -> Response {
         }
         (&Method::PUT, Some(number), _) => {
             let number = number.parse().unwrap();
+            let etag = etag(&body);
             s3.parts.lock().unwrap().insert((key, number), body);
-            etag.into_response()
+            [("etag", etag)].into_response()
         }
         (&Method::POST, _, Some(_)) => {
             let mut parts = s3.parts.lock().unwrap();
@@ -148,7 +178,10 @@ async fn serve(State(s3): State<Arc<S3>>, request: Request) -> Response {
             s3.changed();
             "<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>".into_response()
         }
-        (&Method::PUT, ..) => put(&s3, key, body, &parts.headers),
+        (&Method::PUT, ..) => {
+            s3.wait(&key).await;
+            put(&s3, key, body, &parts.headers)
+        }
         (&Method::DELETE, _, None) => {
             s3.objects.lock().unwrap().remove(&key);
             s3.changed();
@@ -163,6 +196,12 @@ fn put(s3: &S3, key: String, body: Bytes, headers: &HeaderMap) -> Response {
     if headers.contains_key("if-none-match") && s3.object(&key).is_some() {
         return StatusCode::PRECONDITION_FAILED.into_response();
     }
+    if let Some(wanted) = headers.get("if-match") {
+        let known = s3.object(&key).map(|bytes| etag(&bytes));
+        if known.as_deref() != wanted.to_str().ok() {
+            return StatusCode::PRECONDITION_FAILED.into_response();
+        }
+    }
     let source = headers.get("x-amz-copy-source").map(|source| source.to_str().unwrap());
     let bytes = match source.map(|source| source.trim_start_matches('/').split_once('/').unwrap().1) {
         None => body,
@@ -171,10 +210,15 @@ fn put(s3: &S3, key: String, body: Bytes, headers: &HeaderMap) -> Response {
             None => return StatusCode::NOT_FOUND.into_response(),
         },
     };
+    let etag = etag(&bytes);
     s3.objects.lock().unwrap().insert(key, bytes);
     s3.changed();
     let copied = "<CopyObjectResult><ETag>e</ETag></CopyObjectResult>";
-    ([("etag", "\"e\"")], if source.is_some() { copied } else { "" }).into_response()
+    ([("etag", etag)], if source.is_some() { copied } else { "" }).into_response()
+}
+
+fn etag(bytes: &[u8]) -> String {
+    format!("\"{}\"", plugmend_shared::ids::Digest::of(bytes).short())
 }
 
 fn serde_query(query: &str) -> BTreeMap<String, String> {

@@ -163,6 +163,7 @@ impl From<RepoError> for ApiError {
         let (status, code) = match &error {
             RepoError::UploadTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             RepoError::BrokenUpload(_) => (StatusCode::BAD_REQUEST, "truncated_body"),
+            RepoError::Overtaken => (StatusCode::CONFLICT, "overtaken"),
             RepoError::WrongUpload => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_upload"),
             RepoError::MissingFile(_) => (StatusCode::UNPROCESSABLE_ENTITY, "missing_upload"),
             _ => (StatusCode::UNPROCESSABLE_ENTITY, "release_refused"),
