@@ -78,7 +78,8 @@ async fn after_many(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn host(plugin: &Path, shop: &Shelf) -> Host {
+/// A host with a plugin that nothing is asked of.
+pub(super) fn host(plugin: &Path, shop: &Shelf) -> Host {
     Host {
         plugin: Plugin {
             product: "shelf".to_owned(),
@@ -157,7 +158,7 @@ async fn idle(table: &mut Table, agent: &AgentHost) -> Result<()> {
 }
 
 /// Resident memory in bytes, from `/proc/<pid>/status` (proc(5), `VmRSS`).
-fn resident_bytes(pid: u32) -> Result<f64> {
+pub(super) fn resident_bytes(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status
         .lines()
@@ -168,7 +169,7 @@ fn resident_bytes(pid: u32) -> Result<f64> {
 }
 
 /// Seconds of processor time, user and system, from `/proc/<pid>/stat` (proc(5), fields 14 and 15, in ticks of 10 ms).
-fn cpu_seconds(pid: u32) -> Result<f64> {
+pub(super) fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The second field may hold spaces and brackets; nothing after its last bracket does.
     let (_, rest) = stat.rsplit_once(')').context("proc stat")?;

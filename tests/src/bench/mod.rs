@@ -6,6 +6,7 @@ mod agent;
 mod bytes;
 mod detect;
 mod fixtures;
+mod flood;
 mod host;
 mod ingest;
 mod kill_switch;
@@ -26,6 +27,7 @@ pub async fn run(only: &[String]) -> Result<bool> {
     }
     if wanted("agent") {
         agent::measure(&mut table).await?;
+        flood::measure(&mut table).await?;
     }
     if wanted("detect") {
         detect::measure(&mut table)?;

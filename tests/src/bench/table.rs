@@ -54,6 +54,17 @@ impl Table {
         self.push(what, quantity(value, unit), beside, judgement);
     }
 
+    /// A figure that must not be below `limit`.
+    pub fn at_least(&mut self, what: &str, value: f64, limit: f64, unit: &str) {
+        let judgement = if value >= limit {
+            Judgement::Holds
+        } else {
+            Judgement::Fails
+        };
+        let beside = format!("at least {}", quantity(limit, unit));
+        self.push(what, quantity(value, unit), beside, judgement);
+    }
+
     /// A figure of another tool: ours is `ours`, and must be smaller.
     pub fn rival(&mut self, what: &str, value: f64, ours: f64, unit: &str) {
         let judgement = if ours < value {
