@@ -61,7 +61,6 @@ impl Stub<'_> {
         }
         durable::write_new(&made, Path::new(POINTER), to.name.as_bytes(), 0o644)?;
         neighbours::link(old, &made)?;
-        neighbours::like(old, &made)?;
         crash_point!("layout.stub.built");
         site.work.rename_new(place, &site.work, named)?;
         crash_point!("layout.stub.before_move");

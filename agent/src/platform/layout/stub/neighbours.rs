@@ -21,7 +21,7 @@ use crate::platform::{
 };
 
 /// Puts everything of `old` that `made` has nothing in the place of there too. Mount points, pipes and sockets stay
-/// where they are.
+/// where they are. Folders that `made` has stay the agent's own: the loaders and the releases lie in them.
 pub(super) fn link(old: &Dir, made: &Dir) -> Result<(), FsError> {
     link_at(old, made, old.identity()?.st_dev, 0)
 }
@@ -63,7 +63,7 @@ fn folder(old: &Dir, made: &Dir, name: &Path, device: u64, depth: usize) -> Resu
 }
 
 /// Gives the folder `made` to who has `old`, with the same rights, as far as the system lets us.
-pub(super) fn like(old: &Dir, made: &Dir) -> Result<(), FsError> {
+fn like(old: &Dir, made: &Dir) -> Result<(), FsError> {
     let stat = old.identity()?;
     let _ = rustix::fs::fchown(
         made,
