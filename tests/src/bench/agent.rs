@@ -9,7 +9,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::table::{Table, share};
+use super::{
+    store,
+    table::{Table, share},
+};
 use crate::{
     shop::shelf::{self, Shelf},
     system::{AgentHost, Backstage, Hooks, Host, Options, Plugin, Probe, Terms, binaries},
@@ -19,13 +22,11 @@ use crate::{
 const ORDERS: usize = 100;
 /// How long the idle agent is watched.
 const IDLE: Duration = Duration::from_mins(1);
-/// How long it may settle before that.
-const SETTLE: Duration = Duration::from_secs(10);
+/// How long it may settle before that: once a minute it gives back what the orders needed.
+const SETTLE: Duration = Duration::from_secs(70);
 
 /// Heartbeats, one a second, over which its memory must stay as it is.
 const HEARTBEATS: u64 = 300;
-/// Heartbeats in which everything that an agent does has been done once: its caches and its store have what they will.
-const FIRST: u64 = 120;
 /// An agent gives memory back once a minute: what it has is the median of so many seconds.
 const ROUND: usize = 60;
 
@@ -72,15 +73,23 @@ async fn after_many(table: &mut Table) -> Result<()> {
     let (mut resident, mut own) = (Vec::new(), Vec::new());
     for _ in 0..HEARTBEATS {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        resident.push(memory(pid, "VmRSS:")?);
-        own.push(memory(pid, "RssAnon:")?);
+        resident.push(resident_bytes(pid)?);
+        own.push(own_bytes(pid)?);
     }
-    let round = |end: usize| share(own.get(end.saturating_sub(ROUND)..end).unwrap_or_default(), 50);
-    let what = format!("agent after {HEARTBEATS} heartbeats: resident memory, most");
-    table.at_most(&what, share(&resident, 100), 8.0 * 1_048_576.0, "MiB");
-    let grown = round(own.len()) - round(usize::try_from(FIRST)?);
-    let what = format!("agent: growth of its own memory from heartbeat {FIRST} to {HEARTBEATS}");
-    table.at_most(&what, grown.max(0.0), 128.0 * 1024.0, "B");
+    let last_round = |all: &[f64]| share(all.get(all.len().saturating_sub(ROUND)..).unwrap_or_default(), 50);
+    let what = format!("agent after {HEARTBEATS} heartbeats: resident memory");
+    table.at_most(&what, last_round(&resident), 8.0 * 1_048_576.0, "MiB");
+    let first = share(own.get(..ROUND).unwrap_or_default(), 50);
+    let what = format!("agent: its own memory grew from minute 1 to heartbeat {HEARTBEATS} by");
+    table.shown(
+        &what,
+        last_round(&own) - first,
+        "B",
+        "the store fills up, see the next two",
+    );
+    let more = store::measure(table)?;
+    let what = "agent when its store is full: resident memory, by both";
+    table.at_most(what, last_round(&resident) + more, 8.0 * 1_048_576.0, "MiB");
     Ok(())
 }
 
@@ -168,8 +177,12 @@ pub(super) fn resident_bytes(pid: u32) -> Result<f64> {
     memory(pid, "VmRSS:")
 }
 
-/// A line of `/proc/<pid>/status` in bytes (proc(5)): `VmRSS:`, or `RssAnon:`, what the process has allocated and not the
-/// pages of the program's file that happen to be in use.
+/// What the process has allocated, in bytes, without the pages of the program's file that happen to be in use.
+pub(super) fn own_bytes(pid: u32) -> Result<f64> {
+    memory(pid, "RssAnon:")
+}
+
+/// A line of `/proc/<pid>/status` in bytes (proc(5)).
 fn memory(pid: u32, name: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let value = status

@@ -119,7 +119,7 @@ async fn told(backstage: &Backstage, agent: &AgentHost) -> Result<Told> {
 }
 
 async fn heard(backstage: &Backstage, agent: &AgentHost, what: &str, enough: impl Fn(&Told) -> bool) -> Result<Told> {
-    wait::until_async(what, Duration::from_secs(60), async || {
+    wait::until_async(what, Duration::from_mins(1), async || {
         Ok(Some(told(backstage, agent).await?).filter(&enough))
     })
     .await

@@ -11,6 +11,7 @@ mod host;
 mod ingest;
 mod kill_switch;
 mod rivals;
+mod store;
 mod table;
 
 use anyhow::Result;
