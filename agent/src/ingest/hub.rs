@@ -183,12 +183,17 @@ impl Hub {
         !self.inner().late.is_empty()
     }
 
-    /// Closes the oldest hour of late events; `None` when there are none.
-    pub fn close_late(&self, seq: u64) -> Option<Window> {
-        let (hour, mut counters) = self.inner().late.pop_first()?;
+    /// Closes the oldest hour of late events; `None` when there are none. The hour that is not over at `wall` ends where
+    /// the open window begins: sums of the last day know no window of the future.
+    pub fn close_late(&self, seq: u64, wall: Timestamp) -> Option<Window> {
+        let now = self.elapsed();
+        let mut inner = self.inner();
+        let (hour, mut counters) = inner.late.pop_first()?;
         let from = Timestamp::from_second(hour * HOUR_S).ok()?;
         let to = from.checked_add(SignedDuration::from_secs(HOUR_S)).ok()?;
-        Some(counters.close(seq, from, to))
+        let open_for = SignedDuration::try_from(now.saturating_sub(inner.opened)).unwrap_or(SignedDuration::ZERO);
+        let opened = wall.checked_sub(open_for).unwrap_or(wall);
+        Some(counters.close(seq, from, to.min(opened).max(from)))
     }
 
     /// Closes the open window at `wall` and opens the next. Its length is measured by the monotonic clock, so that a

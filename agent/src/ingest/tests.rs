@@ -199,12 +199,12 @@ fn late_events_keep_their_own_hour_and_ancient_ones_are_dropped() {
         hub.spooled_event(line(ago).as_bytes(), now);
     }
     hub.spooled_event(b"{\"type\":\"error\"}", now);
-    let first = hub.close_late(1).unwrap();
+    let first = hub.close_late(1, now).unwrap();
     assert_eq!(
         (first.errors, first.from.to_string().as_str()),
         (1, "2026-11-22T09:00:00Z")
     );
-    assert_eq!(hub.close_late(2).unwrap().errors, 2);
+    assert_eq!(hub.close_late(2, now).unwrap().errors, 2);
     assert!(!hub.has_late());
     let window = hub.close(3, now);
     assert_eq!(
@@ -212,6 +212,22 @@ fn late_events_keep_their_own_hour_and_ancient_ones_are_dropped() {
         (2, 1),
         "the future counts now, the ancient not at all"
     );
+}
+
+#[test]
+fn late_events_of_the_hour_that_is_not_over_count_at_once() {
+    let hub = Hub::default();
+    let now: Timestamp = "2026-11-22T12:30:00Z".parse().unwrap();
+    hub.spooled_event(b"{\"type\":\"error\",\"at\":\"2026-11-22T12:10:00Z\"}", now);
+    let window = hub.close_late(1, now).unwrap();
+    assert_eq!(
+        (window.errors, window.from.to_string().as_str()),
+        (1, "2026-11-22T12:00:00Z")
+    );
+    assert!(window.to <= now);
+    let mut rolling = plugmend_shared::telemetry::Rolling::default();
+    rolling.add(&window, now);
+    assert_eq!(rolling.errors_last_24h(now), 1);
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl Closer {
     pub(super) fn close(&mut self, hub: &Hub, kept: &Kept, now: Timestamp) -> Result<(), StoreError> {
         while hub.has_late() && self.held.len() < MAX_HELD {
             let seq = self.sequence.next(Counted::Window, kept)?;
-            self.held.extend(hub.close_late(seq));
+            self.held.extend(hub.close_late(seq, now));
         }
         if self.held.len() < MAX_HELD {
             let seq = self.sequence.next(Counted::Window, kept)?;
