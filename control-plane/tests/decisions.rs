@@ -255,7 +255,7 @@ async fn outcomes_change_the_next_decision() {
                sira_output ->> 'action', sira_input ->> 'incident_type') FROM sira_learning_feedback"
         )
         .await,
-        "success positive built_in 1 0.86 built-in/1 patch webhook_fail_rate"
+        "success positive built_in 1 0.86 built-in/2 patch webhook_fail_rate"
     );
     let incident = shop.incident("webhook_fail_rate").await;
     let second = shop.decide(incident).await;

@@ -189,6 +189,11 @@ fn way_back<'a>(question: &'a Question, blame: &Blame<'a>, options: &mut Options
         options.against.push(words.to_owned());
         return;
     }
+    if was_left_ill(question, &before.from) {
+        let words = format!("going back to {}: it was ill when a cure left it", before.from);
+        options.against.push(words);
+        return;
+    }
     let target = Version::parse(&before.from).ok().and_then(|version| {
         let releases = &question.historical_data.releases;
         releases.iter().find(|release| release.version == version)
@@ -212,6 +217,16 @@ fn way_back<'a>(question: &'a Question, blame: &Blame<'a>, options: &mut Options
         belief,
         works: blame.probability * belief.mean + (1.0 - blame.probability) * LUCK,
     });
+}
+
+/// Whether the version that runs is itself what cured an illness of the one before.
+fn was_left_ill(question: &Question, before: &str) -> bool {
+    question.historical_data.attempts.iter().any(|past| {
+        past.outcome == PastOutcome::Success
+            && matches!(past.method, Method::Patch | Method::Hotfix)
+            && past.from == before
+            && past.to.as_deref() == Some(question.current_version.as_str())
+    })
 }
 
 fn remedies<'a>(question: &'a Question, options: &mut Options<'a>) {

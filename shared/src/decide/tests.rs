@@ -212,6 +212,17 @@ fn there_is_no_way_back_over_changed_data_or_to_what_is_revoked() {
 }
 
 #[test]
+fn there_is_no_way_back_to_what_was_ill_when_a_cure_left_it() {
+    let mut question = question("webhook_fail_rate");
+    changed(&mut question, 30);
+    assert_eq!(decide(&question).unwrap().action, Action::Rollback);
+    let cure =
+        json!({"method": "patch", "from": "1.2.1", "to": "1.2.2", "outcome": "success", "at": "2026-11-22T11:30:00Z"});
+    question.historical_data.attempts = vec![serde_json::from_value(cure).unwrap()];
+    assert_eq!(decide(&question).unwrap().action, Action::NotifyOps);
+}
+
+#[test]
 fn a_tampered_tree_is_restored_from_the_same_release() {
     let decision = decide(&with_releases("signature_invalid")).unwrap();
     assert_eq!(
