@@ -159,8 +159,10 @@ pub async fn end(tx: &mut Tx, held: &Held, attempt: &Attempt, end: &End, now: Ti
     // The trigger that follows attempts has the incident looked at; here it is only moved where that is certain.
     match held.incident.status {
         status @ (incident::Status::InProgress | incident::Status::Escalated) if end.status == Status::Success => {
+            // Where the detectors agree already, it is over.
+            let pause = if held.still_ill { WATCH } else { SignedDuration::ZERO };
             let change = Change {
-                next_look_at: Some(now + WATCH),
+                next_look_at: Some(now + pause),
                 ..Change::default()
             };
             let id = held.incident.id;

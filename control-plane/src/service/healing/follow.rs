@@ -12,7 +12,7 @@ use super::{
     end::{self, End},
 };
 use crate::{
-    domain::attempt::{Attempt, Ending, Fault, Method, read_end, stages},
+    domain::attempt::{Attempt, CommandEnd, Ending, Fault, Method, read_end, stages},
     service::command::{GiveError, NewOrder, give_in},
     store::{
         self, Tx,
@@ -28,6 +28,8 @@ pub const LISTEN: SignedDuration = SignedDuration::from_mins(2);
 const CONFIRM: (SignedDuration, SignedDuration) = (SignedDuration::from_secs(1), SignedDuration::from_secs(10));
 /// How long the plugin may take to be heard again.
 const HEARD_WITHIN: SignedDuration = SignedDuration::from_mins(15);
+/// No watch lasts longer than this: an hour, in ms.
+const LONGEST_WATCH_MS: i64 = 3_600_000;
 /// Fewer requests prove nothing.
 const FEWEST_REQUESTS: u64 = 20;
 /// How many standard errors worse it must be (one in 700 by chance).
@@ -64,6 +66,7 @@ impl Healing {
                     healthy,
                     rates: (error_rate_before, error_rate_after),
                     words,
+                    watched: watched(&order),
                 };
                 self.confirm(tx, held, attempt, &said, now).await?;
             }
@@ -107,7 +110,16 @@ impl Healing {
         }
         let policy = store::policy::health(tx).await?;
         let parties = (held.merchant_id, attempt.plugin_id);
-        let rates = store::attempt::error_rates(tx, parties, attempt.status_since).await?;
+        // Between the order and the change the plugin was as it had been.
+        let changed_at = ended_at.checked_sub(said.watched).unwrap_or(ended_at);
+        let rates = Rates {
+            before: store::attempt::error_rates(tx, parties, attempt.status_since)
+                .await?
+                .before,
+            after: store::attempt::error_rates(tx, parties, changed_at.max(attempt.status_since))
+                .await?
+                .after,
+        };
         let result = production_result(attempt, said, &rates);
         if is_worse(&rates, policy.auto_rollback_on_error_rate_threshold) {
             let words = "more requests or webhooks fail since the change than before it, by the plugin's own telemetry";
@@ -187,6 +199,17 @@ struct Said {
     healthy: Option<bool>,
     rates: (Option<f64>, Option<f64>),
     words: String,
+    /// For how long it watched the change before it said so.
+    watched: SignedDuration,
+}
+
+/// How long an agent watched a change, as its report says; of others it is not known.
+fn watched(order: &CommandEnd) -> SignedDuration {
+    let CommandEnd::Completed { result } = order else {
+        return SignedDuration::ZERO;
+    };
+    let trial = result.pointer("/timings_ms/trial").and_then(Value::as_i64);
+    SignedDuration::from_millis(trial.unwrap_or(0).clamp(0, LONGEST_WATCH_MS))
 }
 
 fn ended(ending: Ending, attempt: &Attempt) -> End {

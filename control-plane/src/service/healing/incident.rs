@@ -25,6 +25,8 @@ use crate::{
 const MINDED: SignedDuration = SignedDuration::from_mins(2);
 /// When one that waits for something is looked at again.
 const WAITING: SignedDuration = SignedDuration::from_secs(30);
+/// When one that is decided about after another is looked at again.
+const BEHIND: SignedDuration = SignedDuration::from_secs(2);
 /// When one that is with people, or was left alone on purpose, is looked at again.
 const LEFT_ALONE: SignedDuration = SignedDuration::from_mins(10);
 /// Endings of attempts after which another cure may be tried.
@@ -151,7 +153,7 @@ async fn look(tx: &mut Tx, held: &Held, now: Timestamp) -> Result<Next, HealingE
         Status::Escalated | Status::Closed => LEFT_ALONE,
         Status::Open | Status::InProgress if is_minded => MINDED,
         // One illness shows in several ways; what cures the first may cure them all.
-        Status::Open if store::incident::waits_behind(tx, incident).await? => WAITING,
+        Status::Open if store::incident::waits_behind(tx, incident).await? => BEHIND,
         Status::Open => return decide_if_enabled(tx, id, now).await,
         Status::InProgress => match last {
             Some(("success", _)) => {

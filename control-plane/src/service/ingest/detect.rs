@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use plugmend_shared::{
     bundle::manifest::Compatibility,
     detect::{
-        FleetNow, IncidentType, Observation, PluginState, Prior, Settings, advance,
+        Finding, FleetNow, IncidentType, Observation, PluginState, Prior, Settings, advance,
         fleet::{AGAINST, Deviation, FleetState},
     },
     ids::{MerchantId, PluginId},
@@ -18,7 +18,7 @@ use plugmend_shared::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::facts::facts;
+use super::facts::{facts, once};
 use crate::{
     service::healing::{Observed, observe},
     store::{
@@ -177,6 +177,7 @@ fn examine(
             }
         }
     }
+    once(&mut findings, (&ill, &recovered), &news.heartbeats);
     let backed: BTreeSet<IncidentType> = state.ill().collect();
     early_until = early_until.filter(|until| now < *until);
     // Its word stands until its time is over or it says itself that the illness is.
@@ -200,19 +201,19 @@ fn examine(
             .map(|incident_type| incident_type.as_str().to_owned())
             .collect(),
     };
-    let observed = Observed {
+    (next, state.word(), observed(news, findings, recovered))
+}
+
+fn observed(news: &News<'_>, findings: BTreeMap<IncidentType, Finding>, recovered: BTreeSet<IncidentType>) -> Observed {
+    let last = news.heartbeats.last();
+    Observed {
         merchant_id: news.merchant_id,
         plugin_id: news.plugin_id,
-        version: news
-            .heartbeats
-            .last()
-            .map(|last| last.plugin_version.clone())
-            .unwrap_or_default(),
+        version: last.map(|last| last.plugin_version.clone()).unwrap_or_default(),
         findings: findings.into_values().collect(),
         recovered: recovered.into_iter().collect(),
-        snapshot: news.heartbeats.last().map_or(Value::Null, |last| snapshot(last)),
-    };
-    (next, state.word(), observed)
+        snapshot: last.map_or(Value::Null, |last| snapshot(last)),
+    }
 }
 
 /// What is kept with an incident: the heartbeat but its windows, and the last of them.
@@ -335,6 +336,25 @@ mod tests {
             None,
         );
         assert_eq!((over.ill.len(), seen.recovered.len()), (0, 1));
+    }
+
+    #[test]
+    fn errors_that_are_failing_webhooks_are_one_illness() {
+        let found = |kind| certain(kind, 1_793_491_800, 9);
+        let both = [found(IncidentType::WebhookFailRate), found(IncidentType::ErrorSpike)];
+        let said = |errors: u64| {
+            let window = json!({ "seq": 1, "from": "2026-11-01T00:09:55Z", "to": "2026-11-01T00:10:00Z", "requests": 100,
+                "errors": errors, "webhook_total": 50, "webhook_failed": 30 });
+            look(
+                &heartbeat(json!({ "early": both, "windows": [window] })),
+                &Remembered::default(),
+                None,
+            )
+            .0
+            .ill
+        };
+        assert_eq!(said(31), ["webhook_fail_rate"]);
+        assert_eq!(said(60), ["webhook_fail_rate", "error_spike"]);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What a heartbeat states as a fact: no model has to guess it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use plugmend_shared::{
     bundle::{fit::Misfit, manifest::Compatibility},
     detect::{Detector, Evidence, Finding, IncidentType, Telemetry, severity},
     protocol::heartbeat::Heartbeat,
+    telemetry::Window,
 };
 use serde_json::Value;
 
@@ -36,6 +37,30 @@ pub(super) fn facts(heartbeat: &Heartbeat, limit: Option<&Compatibility>) -> Vec
         facts.push((IncidentType::VersionIncompatibility, finding));
     }
     facts
+}
+
+/// Whether the errors of a time are its failing webhooks, give or take a few: one illness, told twice.
+fn are_failing_webhooks<'a>(windows: impl Iterator<Item = &'a Window>) -> bool {
+    let (mut errors, mut failed) = (0_u64, 0_u64);
+    for window in windows {
+        errors = errors.saturating_add(window.errors);
+        failed = failed.saturating_add(window.webhook_failed);
+    }
+    failed > 0 && errors <= failed.saturating_add(failed / 4).saturating_add(3)
+}
+
+/// Leaves out errors that are nothing but failing webhooks: one illness, one finding.
+pub(super) fn once(
+    findings: &mut BTreeMap<IncidentType, Finding>,
+    (ill, recovered): (&BTreeSet<IncidentType>, &BTreeSet<IncidentType>),
+    heartbeats: &[&Heartbeat],
+) {
+    const WEBHOOKS: IncidentType = IncidentType::WebhookFailRate;
+    let fail = findings.contains_key(&WEBHOOKS) || ill.contains(&WEBHOOKS) && !recovered.contains(&WEBHOOKS);
+    let windows = heartbeats.iter().flat_map(|heartbeat| &heartbeat.windows);
+    if fail && !ill.contains(&IncidentType::ErrorSpike) && are_failing_webhooks(windows) {
+        findings.remove(&IncidentType::ErrorSpike);
+    }
 }
 
 /// A finding that is no guess.
