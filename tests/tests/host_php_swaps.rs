@@ -267,7 +267,7 @@ async fn a_fatal_release_is_taken_back(layout: &str) {
                     "mixed: {why}"
                 );
             }
-            Verdict::Failed(why) => {
+            Verdict::Failed(why) | Verdict::OwnBug(why) => {
                 assert!(during(sample), "failed while the shop was whole: {why}");
                 assert!(sample.sent < whole_since, "failed after the order had ended: {why}");
             }

@@ -101,7 +101,7 @@ async fn warm_up(stage: &Stage) -> Result<()> {
 }
 
 /// Gives an order and follows it to its end.
-async fn give(say: &Say, stage: &Stage, title: &str, order: &Value, wanted: &str) -> Result<Act> {
+pub async fn give(say: &Say, stage: &Stage, title: &str, order: &Value, wanted: &str) -> Result<Act> {
     let ops = stage.control_plane.ops();
     let begun = Instant::now();
     let id = ops.order(stage.agent.plugin_id(), order).await?;

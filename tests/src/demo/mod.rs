@@ -1,16 +1,19 @@
 //! `make demo`: a real payments plugin is updated, reconfigured, rolled back, and healed after a broken release, while
-//! customers shop.
+//! customers shop; then it falls ill by a bug of its own, and is cured with nobody awake.
 
 mod acts;
+mod case;
+mod healing;
 mod say;
 mod stage;
 mod summary;
+mod timeline;
 
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use self::{say::Say, stage::Stage, summary::Summary};
+use self::{acts::Act, case::Course, say::Say, stage::Stage, summary::Summary};
 
 /// Runs the demo; whether everything that it claims was seen.
 ///
@@ -21,20 +24,25 @@ pub async fn run(keep: bool) -> Result<bool> {
     let say = Say::new(begun);
     say::title("Plugmend demo: a real payments plugin changes hands while customers shop");
     let mut stage = Stage::set(&say).await?;
-    let played = acts::play(&say, &mut stage).await;
-    let acts = match played {
-        Ok(acts) => acts,
+    let played = play(&say, &mut stage).await;
+    let (acts, courses) = match played {
+        Ok(played) => played,
         Err(error) => {
             stage.explain(&say);
             return Err(error);
         }
     };
-    let summary = Summary::of(&mut stage, acts, begun.elapsed()).await?;
+    let summary = Summary::of(&mut stage, acts, courses, begun.elapsed()).await?;
     summary.print();
     if keep {
         stage.leave_open().await?;
     }
     Ok(summary.holds())
+}
+
+async fn play(say: &Say, stage: &mut Stage) -> Result<(Vec<Act>, Vec<Course>)> {
+    let acts = acts::play(say, stage).await?;
+    Ok((acts, healing::play(say, stage).await?))
 }
 
 /// So that minutes become seconds.
@@ -56,4 +64,4 @@ pub const PACE: Pace = Pace {
 };
 
 /// The longest that one act may take.
-pub const ACT_LIMIT: Duration = Duration::from_secs(45);
+pub const ACT_LIMIT: Duration = Duration::from_mins(1);

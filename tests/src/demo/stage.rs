@@ -13,16 +13,17 @@ use super::{
     say::{self, Say, bytes},
 };
 use crate::{
-    load::{Load, Plan},
+    load::{Load, Plan, Remembering},
     npm, ports,
     postgres::{Durability, Postgres},
     shop::{
+        currencies::Made,
         node::{self, NodeShop, Place},
-        payments::{self, Customers},
+        payments::{self, Customers, Market},
     },
     system::{
-        AgentHost, ControlPlane, HOLDERS, Hooks, Host, Options, Plugin, Policy, Probe, Releases, THRESHOLD, Watcher,
-        binaries, node_version,
+        AgentHost, ControlPlane, HOLDERS, Hooks, Host, Options, Plugin, Policy, Probe, Receiver, Releases, StagingDoor,
+        StagingRunner, THRESHOLD, Watcher, binaries, node_version, sql,
     },
 };
 
@@ -35,6 +36,10 @@ pub const BROKEN: &str = "2.21.2";
 pub struct Stage {
     /// Customers at work.
     pub load: Option<Load>,
+    /// The same customers, who remember what they were told.
+    pub customers: Arc<Remembering<Customers>>,
+    /// In what they pay.
+    pub market: Arc<Market>,
     /// Sees each swap from outside.
     pub watcher: Watcher,
     /// Sees each turn of the shop to other code from outside.
@@ -45,6 +50,12 @@ pub struct Stage {
     pub shop: NodeShop,
     /// The release engineers.
     pub releases: Releases,
+    /// Tries releases out.
+    pub runner: StagingRunner,
+    /// What the merchant is told by webhooks.
+    pub merchant: Receiver,
+    /// What ops are told.
+    pub ops: Receiver,
     /// The control plane.
     pub control_plane: ControlPlane,
     /// Its database.
@@ -73,27 +84,15 @@ impl Stage {
             PACE.heartbeat_s, PACE.watch_s, PACE.interval_s
         ));
         let postgres = Postgres::obtain(Durability::Real)?;
-        let database = postgres.database("plugmend_demo").await?;
-        say.line(&format!("Postgres: {}", host_of(&database)));
-        let options = Options {
-            heartbeat_s: PACE.heartbeat_s,
-        };
-        let control_plane = ControlPlane::start(&home.path().join("control-plane"), &database, options)?;
-        let policy = Policy {
-            watch_s: PACE.watch_s,
-            interval_s: PACE.interval_s,
-        };
-        policy.set(&database).await?;
-        say.line(&format!(
-            "control plane: API {}, agents' gateway {} (mutual TLS)",
-            control_plane.api_url(),
-            control_plane.gateway_url()
-        ));
+        let door = StagingDoor::new()?;
+        let control_plane = control_plane(say, &home.path().join("control-plane"), &postgres, &door).await?;
         let releases = Releases::begin(&home.path().join("engineers"), PRODUCT, &control_plane)?;
         say.line(&format!(
             "release keys: {HOLDERS} holders, {THRESHOLD} must sign; the control plane has none of them"
         ));
         let full_size = publish_real_ones(say, &releases)?;
+        let runner = StagingRunner::start(&door, &control_plane, &releases)?;
+        say.line(&format!("staging runner: {}", runner.protection().await?));
 
         let place = Place::prepare(&home.path().join("shop"))?;
         copy(&payments::tree(&payments::FIRST)?, &place.plugin)?;
@@ -115,16 +114,24 @@ impl Stage {
             "agent: enrolled with a one-time token as plugin {}",
             agent.plugin_id()
         ));
+        let (merchant, ops) = receivers(say, &control_plane, &agent).await?;
         let watcher = Watcher::start(place.plugin.clone(), node_version);
-        let load = Load::start(shop.at(), Arc::new(Customers::default()), PLAN);
+        let market = Arc::<Market>::default();
+        let customers = Arc::new(Remembering::new(Customers::of(market.clone())));
+        let load = Load::start(shop.at(), customers.clone(), PLAN);
         say.line("customers: four on kept connections and four that come anew each time; payments by signed webhook, and forgeries");
         Ok(Self {
             load: Some(load),
+            customers,
+            market,
             watcher,
             turns: Watcher::start(place.home.join("run"), node::serving),
             agent,
             shop,
             releases,
+            runner,
+            merchant,
+            ops,
             control_plane,
             postgres,
             full_size,
@@ -181,8 +188,48 @@ const PLAN: Plan = Plan {
 };
 
 /// What the release engineers say about each release: one setting may be set from afar.
-pub const DESCRIPTOR: &str = "impact = \"medium\"\nfixes = [\"webhook_fail_rate\"]\n\
-    [settings]\nfile = \"settings.json\"\n[settings.keys.capture]\ntype = \"boolean\"\n";
+pub const SETTINGS: &str = "impact = \"medium\"\n[settings]\nfile = \"settings.json\"\n\
+    [settings.keys.capture]\ntype = \"boolean\"\n";
+/// What would take too long to wait for here, and who is not asked: cures may follow each other at once, and a changed file
+/// heals with nobody awake. Everything else is as it comes.
+const QUICK: &str = "UPDATE ops_policy SET autopatch_cooldown_seconds = 0, autopatch_max_attempts_per_day = 20, \
+    autopatch_max_severity = 'critical' WHERE id = 1";
+
+async fn control_plane(say: &Say, home: &Path, postgres: &Postgres, door: &StagingDoor) -> Result<ControlPlane> {
+    let database = postgres.database("plugmend_demo").await?;
+    say.line(&format!("Postgres: {}", host_of(&database)));
+    let options = Options {
+        heartbeat_s: PACE.heartbeat_s,
+    };
+    let mut env = door.env();
+    env.push(("PLUGMEND_WEBHOOK_NETWORKS", "127.0.0.0/8".to_owned()));
+    let control_plane = ControlPlane::start_with(home, &database, options, &env)?;
+    let policy = Policy {
+        watch_s: PACE.watch_s,
+        interval_s: PACE.interval_s,
+    };
+    policy.set(&database).await?;
+    sql::run(&database, QUICK).await?;
+    say.line(&format!(
+        "control plane: API {}, agents' gateway {} (mutual TLS)",
+        control_plane.api_url(),
+        control_plane.gateway_url()
+    ));
+    Ok(control_plane)
+}
+
+/// Who is told by webhooks: the merchant, and ops.
+async fn receivers(say: &Say, control_plane: &ControlPlane, agent: &AgentHost) -> Result<(Receiver, Receiver)> {
+    let api = control_plane.ops();
+    let merchant = Receiver::start(&api, Some(agent.merchant_id())).await?;
+    let ops = Receiver::start(&api, None).await?;
+    say.line(&format!(
+        "webhooks: the merchant listens at {}, ops at {}",
+        merchant.at(),
+        ops.at()
+    ));
+    Ok((merchant, ops))
+}
 
 fn host(place: &Place, shop: &NodeShop, udp: SocketAddr) -> Host {
     let probe = Probe {
@@ -212,7 +259,7 @@ fn publish_real_ones(say: &Say, releases: &Releases) -> Result<FullSize> {
     let mut size = FullSize::default();
     for package in [&payments::FIRST, &payments::SECOND] {
         let tree = payments::tree(package)?;
-        let built = releases.release(&tree, package.version, DESCRIPTOR)?;
+        let built = releases.release(&tree, package.version, SETTINGS)?;
         size.files = built["bytes"].as_u64().context("a build says its size")?;
         size.pack = built["pack_bytes"].as_u64().context("a build says its pack's size")?;
         say.line(&format!(
@@ -238,7 +285,22 @@ pub fn publish_broken(stage: &Stage) -> Result<()> {
     let module = tree.join("dist/core/stripe-base.js");
     let code = fs::read(&module)?;
     fs::write(&module, &code[..code.len() / 2])?;
-    stage.releases.release(&tree, BROKEN, DESCRIPTOR)?;
+    stage.releases.release(&tree, BROKEN, SETTINGS)?;
+    Ok(())
+}
+
+/// Builds, signs and publishes a version that was made here, with its smoke tests; `claims` to mend failing webhooks.
+pub fn publish_made(stage: &Stage, made: &Made, claims: bool) -> Result<()> {
+    let work = tempfile::tempdir()?;
+    let tree = work.path().join("package");
+    made.write(&tree)?;
+    let fixes = if claims {
+        "fixes = [\"webhook_fail_rate\"]\n"
+    } else {
+        ""
+    };
+    let descriptor = format!("{fixes}{SETTINGS}{}", made.smoke_tests());
+    stage.releases.release(&tree, made.version, &descriptor)?;
     Ok(())
 }
 

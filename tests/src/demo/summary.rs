@@ -6,14 +6,20 @@ use anyhow::{Context, Result};
 
 use super::{
     acts::Act,
+    case::Course,
     say::{self, bytes},
     stage::{FullSize, Stage},
+    timeline,
 };
 use crate::{load::Report, shop::payments, system::in_force};
 
 /// Everything that is claimed at the end.
 pub struct Summary {
     acts: Vec<Act>,
+    courses: Vec<Course>,
+    /// Webhooks that the merchant and ops were told of, each with a good signature.
+    told: (usize, usize),
+    staging: String,
     report: Report,
     orders: Orders,
     full_size: FullSize,
@@ -31,13 +37,21 @@ struct Orders {
 
 impl Summary {
     /// Sends the customers home and counts.
-    pub async fn of(stage: &mut Stage, acts: Vec<Act>, took: Duration) -> Result<Self> {
+    pub async fn of(stage: &mut Stage, acts: Vec<Act>, courses: Vec<Course>, took: Duration) -> Result<Self> {
         let load = stage.load.take().context("customers are there until the end")?;
         let samples = load.finish().await?;
-        let paid: Vec<String> = (0..samples.len() as u64).filter_map(payments::order).collect();
+        let paid: Vec<String> = stage
+            .customers
+            .right()
+            .into_iter()
+            .filter_map(payments::order)
+            .collect();
         let file = fs::read_to_string(&stage.shop.place().orders)?;
         Ok(Self {
             acts,
+            courses,
+            told: (stage.merchant.told()?.len(), stage.ops.told()?.len()),
+            staging: stage.runner.protection().await?,
             report: Report::of(&samples, &in_force(&stage.watcher.swaps(), &stage.turns.swaps())),
             orders: count(&file, &paid),
             full_size: stage.full_size,
@@ -48,7 +62,8 @@ impl Summary {
 
     /// Whether everything was as it should be.
     pub fn holds(&self) -> bool {
-        self.report.is_clean() && self.orders.lost == 0 && self.orders.doubled == 0
+        let told = self.told.0 > 0 && self.told.1 > 0;
+        self.report.is_clean() && self.orders.lost == 0 && self.orders.doubled == 0 && told
     }
 
     /// Prints it.
@@ -64,6 +79,12 @@ impl Summary {
                 bytes(self.full_size.pack),
             );
         }
+        timeline::print(&self.courses);
+        println!(
+            "  webhooks       {} to the merchant and {} to ops, every signature verified",
+            self.told.0, self.told.1
+        );
+        println!("  staging        {}", self.staging);
         println!("  customers      {}", self.report);
         let shares: Vec<String> = self
             .report
@@ -83,7 +104,7 @@ impl Summary {
         println!(
             "\n{}",
             if self.holds() {
-                "No request failed and none saw a mixture."
+                "No request failed but by the plugin's own bugs, and none saw a mixture."
             } else {
                 "NOT as it should be."
             }

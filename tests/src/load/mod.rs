@@ -42,6 +42,9 @@ pub enum Verdict {
     Failed(String),
     /// An answer by parts of two versions.
     Mixed(String),
+    /// An error that is known to be a bug of the installed version itself: whoever put that version there is not to
+    /// blame for it.
+    OwnBug(String),
 }
 
 /// One request and what came of it.

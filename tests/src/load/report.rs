@@ -43,6 +43,8 @@ pub struct Report {
     pub failed: Vec<String>,
     /// Answers by parts of two versions; each with why.
     pub mixed: Vec<String>,
+    /// Errors that were the installed version's own bug; each with why.
+    pub own_bugs: Vec<String>,
     /// Right answers by a version that had been replaced more than [`GRACE`] before they were asked for.
     pub stale: Vec<String>,
     /// Right answers, by version.
@@ -68,6 +70,7 @@ impl Report {
             match &sample.verdict {
                 Verdict::Failed(why) => report.failed.push(why.clone()),
                 Verdict::Mixed(why) => report.mixed.push(why.clone()),
+                Verdict::OwnBug(why) => report.own_bugs.push(why.clone()),
                 Verdict::Right(version) => report.right(sample, version, swaps),
             }
         }
@@ -102,7 +105,7 @@ impl Report {
         }
     }
 
-    /// Whether every answer was right, whole and current.
+    /// Whether every answer was right, whole and current, but for the plugin's own bugs.
     pub fn is_clean(&self) -> bool {
         self.failed.is_empty() && self.mixed.is_empty() && self.stale.is_empty()
     }
@@ -128,6 +131,9 @@ impl fmt::Display for Report {
             self.slowest.as_secs_f64() * 1e3,
             self.slowest_change.as_millis(),
         )?;
+        if !self.own_bugs.is_empty() {
+            write!(f, "; {} more failed by the plugin's own bugs", self.own_bugs.len())?;
+        }
         for why in self.failed.iter().chain(&self.mixed).chain(&self.stale).take(5) {
             write!(f, "\n  {why}")?;
         }

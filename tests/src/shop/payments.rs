@@ -1,6 +1,12 @@
 //! The real payments plugin from the npm registry, and customers of a shop that runs it.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -9,6 +15,7 @@ use http_body_util::Full;
 use ring::hmac;
 use serde::Deserialize;
 
+use super::currencies;
 use crate::{
     load::{Customer, Verdict},
     npm::{self, Package},
@@ -28,8 +35,9 @@ pub const SECOND: Package = Package {
     sha512: "5ubU9DwDdNtceD76yy3jTsiQ/3PazVUvFqOWEb0pOrti4UcAuvlZ/p790Ok7USR90VWgeBZrld6PC95so2XZHA==",
 };
 
-/// Fingerprints of the code in which the two differ, as `worker.js` takes them from the functions it loaded.
-const FINGERPRINTS: [(&str, &str); 2] = [("2.21.0", "bfecce5f1dbd"), ("2.21.1", "252fed551c30")];
+/// Fingerprints of the code in which the two differ, as `worker.js` takes them from the functions it loaded. What came
+/// after them has the second's.
+const FINGERPRINTS: [&str; 2] = ["bfecce5f1dbd", "252fed551c30"];
 
 /// How 2.21.1 begins an error that 2.21.0 passes on as it is.
 const WRAPPED: &str = "An error occurred in constructWebhookEvent";
@@ -44,15 +52,41 @@ pub fn tree(package: &Package) -> Result<PathBuf> {
 
 /// Customers: they look at the checkout, the payment provider reports payments by signed webhooks, and somebody sends
 /// forged ones. Each answer must come from one version of the plugin as a whole.
+///
+/// In what they pay is the market's.
+#[derive(Debug, Default)]
 pub struct Customers {
-    fingerprints: BTreeMap<&'static str, &'static str>,
+    market: Arc<Market>,
 }
 
-impl Default for Customers {
-    fn default() -> Self {
-        Self {
-            fingerprints: FINGERPRINTS.into(),
+impl Customers {
+    /// Customers of a market that may change.
+    pub fn of(market: Arc<Market>) -> Self {
+        Self { market }
+    }
+}
+
+/// In what nine of ten customers pay; the tenth always pays in euros.
+#[derive(Debug, Default)]
+pub struct Market(AtomicUsize);
+
+/// What can be paid in.
+const CURRENCIES: [&str; 3] = ["eur", "jpy", "sek"];
+
+impl Market {
+    /// From now on they pay in euros, in yen (1) or in kronor (2).
+    pub fn turn_to(&self, currency: usize) {
+        self.0.store(currency, Ordering::Relaxed);
+    }
+
+    fn currency(&self, number: u64) -> &'static str {
+        if (number / 4).is_multiple_of(10) {
+            return CURRENCIES[0];
         }
+        CURRENCIES
+            .get(self.0.load(Ordering::Relaxed))
+            .copied()
+            .unwrap_or(CURRENCIES[0])
     }
 }
 
@@ -80,8 +114,8 @@ enum Visit {
 
 fn visit(number: u64) -> Visit {
     match number % 4 {
-        0 | 2 => Visit::Checkout,
-        1 => Visit::Payment,
+        0 => Visit::Checkout,
+        1 | 2 => Visit::Payment,
         _ => Visit::Forgery,
     }
 }
@@ -96,12 +130,12 @@ impl Customer for Customers {
         match visit(number) {
             Visit::Checkout => plain(Request::get("/checkout"), String::new()),
             Visit::Payment => {
-                let body = payment(number);
+                let body = payment(number, self.market.currency(number));
                 let signature = sign(&body, WEBHOOK_SECRET);
                 plain(Request::post("/webhook").header("stripe-signature", signature), body)
             }
             Visit::Forgery => {
-                let body = payment(number);
+                let body = payment(number, self.market.currency(number));
                 let signature = sign(&body, "not the secret");
                 plain(Request::post("/webhook").header("stripe-signature", signature), body)
             }
@@ -113,10 +147,14 @@ impl Customer for Customers {
             return Verdict::Failed(format!("{status}: {}", String::from_utf8_lossy(body)));
         };
         let wanted = if visit(number) == Visit::Forgery { 400 } else { 200 };
+        let error = answer.error.as_deref().unwrap_or_default();
+        if status == 500 && currencies::is_own_bug(&answer.version, error) {
+            return Verdict::OwnBug(format!("{}: {error}", answer.version));
+        }
         if status != wanted {
             return Verdict::Failed(format!("{status} by {}: {:?}", answer.version, answer.error));
         }
-        if self.fingerprints.get(answer.version.as_str()) != Some(&answer.code.as_str()) {
+        if FINGERPRINTS[usize::from(answer.version != FIRST.version)] != answer.code {
             return Verdict::Mixed(format!("package {} with code {}", answer.version, answer.code));
         }
         if let Some(wrong) = wrong(number, &answer) {
@@ -155,12 +193,12 @@ fn plain(request: http::request::Builder, body: String) -> Request<Full<Bytes>> 
         .unwrap_or_default()
 }
 
-fn payment(number: u64) -> String {
+fn payment(number: u64, currency: &str) -> String {
     serde_json::json!({
         "id": format!("evt_{number}"),
         "type": "payment_intent.succeeded",
         "data": {"object": {
-            "currency": "eur",
+            "currency": currency,
             "amount_received": 1_000 + number % 1_000,
             "metadata": {"session_id": format!("order-{number}")},
         }},
