@@ -143,9 +143,24 @@ async fn a_sandbox_without_room_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_sandbox_that_is_gone_for_long_is_said_to_people() {
+async fn room_in_the_sandbox_is_waited_for_for_hours() {
     let mut case = Case::begin().await;
     case.loops.runner.say("");
+    case.beat(sick()).await;
+    for _ in 0..12 {
+        case.turn().await;
+        case.plane.advance(600);
+    }
+    assert_eq!(attempt(&case.plane, "status").await, "staging");
+    case.loops.runner.say(support::healing::PASSES);
+    case.turn().await;
+    assert_eq!(attempt(&case.plane, "status").await, "applying");
+}
+
+#[tokio::test]
+async fn a_sandbox_that_is_gone_for_long_is_said_to_people() {
+    let mut case = Case::begin().await;
+    case.loops.runner.say(support::healing::BROKEN);
     case.beat(sick()).await;
     for _ in 0..20 {
         case.turn().await;

@@ -4,6 +4,11 @@
 
 mod support;
 
+use plugmend_control_plane::store::{self, incident::NewIncident};
+use plugmend_shared::{
+    clock::{Clock as _, SystemClock},
+    detect::{Settings, silence},
+};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use support::database::TestDatabase;
 
@@ -222,4 +227,43 @@ async fn logs_of_an_attempt_can_only_grow() {
     }
     let messages = "SELECT jsonb_path_query_array(logs, '$[*].message') FROM plugin_autopatch_attempts";
     assert_eq!(database.text(messages).await.as_deref(), Some("[\"one\", \"two\"]"));
+}
+
+#[tokio::test]
+async fn a_stop_and_a_heartbeat_that_finds_the_plugin_ill_do_not_wait_for_each_other() {
+    let database = TestDatabase::migrated().await;
+    database.run(ATTEMPT).await;
+    database
+        .run(
+            "INSERT INTO plugin_incidents (id, merchant_plugin_id, incident_type, severity, status)
+             SELECT '00000000-0000-4000-a000-000000000001', id, 'heartbeat_missed', 'medium', 'in_progress'
+             FROM merchant_plugins;
+             UPDATE plugin_autopatch_attempts SET incident_id = '00000000-0000-4000-a000-000000000001'",
+        )
+        .await;
+    let plugin_id = "00000000-0000-4000-8000-000000000001".parse().unwrap();
+    let mut heartbeat = database.db.begin().await.unwrap();
+    store::plugin::lock(&mut heartbeat, plugin_id).await.unwrap();
+    let stop = tokio::spawn({
+        let url = database.url.clone();
+        async move {
+            let mut person = PgConnection::connect(&url).await.unwrap();
+            person.execute(STOP).await.map(drop)
+        }
+    });
+    waits_for_a_lock(&database).await;
+    let now = SystemClock.now();
+    let new = NewIncident {
+        plugin_id,
+        finding: silence::finding(now.as_second() - 600, now.as_second(), &Settings::default()),
+        snapshot: serde_json::json!({}),
+        version: "1.0.1".to_owned(),
+    };
+    assert_eq!(store::incident::open(&mut heartbeat, &new, now).await.unwrap(), None);
+    heartbeat.commit().await.unwrap();
+    stop.await.unwrap().unwrap();
+    let stopped = "SELECT count(*) FROM plugin_autopatch_attempts WHERE status = 'cancelled'";
+    assert_eq!(database.number(stopped).await, 1);
+    let looked_at = "SELECT count(*) FROM plugin_incidents WHERE next_look_at = 'epoch'";
+    assert_eq!(database.number(looked_at).await, 1);
 }

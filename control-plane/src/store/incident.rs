@@ -47,7 +47,8 @@ pub struct Held {
     pub last_evidence_at: Option<Timestamp>,
 }
 
-/// Opens an incident, unless a live one of its kind is there; its id. Waits for nobody who holds one.
+/// Opens an incident, unless a live one of its kind is there; its id. Waits for nobody who holds or changes one: it looks
+/// first, because an insert that meets a row which is being changed would wait for whoever does so.
 ///
 /// # Errors
 /// When the database fails.
@@ -59,7 +60,10 @@ pub async fn open(tx: &mut Tx, new: &NewIncident, now: Timestamp) -> Result<Opti
         "INSERT INTO plugin_incidents
            (merchant_plugin_id, incident_type, severity, detected_at, telemetry_snapshot, status, confidence,
             plugin_version, began_at, last_evidence_at, status_since, next_look_at, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $4, $4, $4, $4, $4)
+         SELECT $1, $2, $3, $4, $5, 'open', $6, $7, $8, $4, $4, $4, $4, $4
+         WHERE NOT EXISTS (
+           SELECT 1 FROM plugin_incidents
+           WHERE merchant_plugin_id = $1 AND incident_type = $2 AND status <> 'closed' AND duplicate_of IS NULL)
          ON CONFLICT (merchant_plugin_id, incident_type) WHERE status <> 'closed' AND duplicate_of IS NULL DO NOTHING
          RETURNING id",
         new.plugin_id.0,

@@ -79,6 +79,9 @@ pub const PASSES: &str = r#"{"ok":true,"passed":true,"tests_run":2,"duration_ms"
 pub const FAILS: &str =
     r#"{"ok":true,"passed":false,"tests_run":2,"duration_ms":7,"errors":["smoke: exit 1"],"logs":[]}"#;
 
+/// What one says that is broken.
+pub const BROKEN: &str = "{}";
+
 /// A staging runner that gives the same answer to everybody.
 pub struct Runner {
     /// Its address.
@@ -100,7 +103,11 @@ impl Runner {
                 tokio::spawn(async move {
                     let mut seen = [0; 16 * 1024];
                     let _request = stream.read(&mut seen).await;
-                    let head = if body.is_empty() { "503 Busy" } else { "200 OK" };
+                    let head = match body.as_str() {
+                        "" => "503 Busy",
+                        BROKEN => "500 Broken",
+                        _ => "200 OK",
+                    };
                     let reply = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
                     let _gone = stream.write_all(reply.as_bytes()).await;
                     let _rest = stream.read(&mut seen).await;

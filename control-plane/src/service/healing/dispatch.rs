@@ -35,7 +35,7 @@ impl Healing {
     /// Judges once more, with the policy held, and gives the order.
     pub(super) async fn dispatch(&self, lease: Lease, now: Timestamp) -> Result<(), HealingError> {
         let mut tx = self.db.begin().await?;
-        let policy = store::policy::hold(&mut tx).await?;
+        let mut policy = store::policy::load_in(&mut tx).await?;
         let Some(attempt) = lease.lock(&mut tx).await? else {
             return Ok(());
         };
@@ -43,12 +43,22 @@ impl Healing {
             return Ok(());
         };
         let mut judged = cure::judge_attempt(&mut tx, &policy, &held.incident, &attempt, now).await?;
-        if judged.verdict == Verdict::Allow && attempt.origin == Origin::Automatic {
-            // Whatever has to be waited for is waited for before the turn: everybody else's orders stand behind it.
-            store::plugin::lock(&mut tx, attempt.plugin_id).await?;
-            store::attempt::lock_turn(&mut tx).await?;
-            let changing = store::attempt::changing(&mut tx, attempt.id).await?;
-            judged.verdict = judge_turn(&policy, changing, judged.fleet_size, now);
+        if judged.verdict == Verdict::Allow {
+            // The policy is held by who has the turn, never by those who wait for it: a line of them would keep the kill
+            // switch out.
+            let takes_turns = attempt.origin == Origin::Automatic;
+            if takes_turns {
+                store::attempt::lock_turn(&mut tx).await?;
+            }
+            let held_policy = store::policy::hold(&mut tx).await?;
+            if held_policy != policy {
+                policy = held_policy;
+                judged = cure::judge_attempt(&mut tx, &policy, &held.incident, &attempt, now).await?;
+            }
+            if takes_turns && judged.verdict == Verdict::Allow {
+                let changing = store::attempt::changing(&mut tx, attempt.id).await?;
+                judged.verdict = judge_turn(&policy, changing, judged.fleet_size, now);
+            }
         }
         if judged.verdict == Verdict::Allow {
             let before = goes_to_the_one_before(&attempt, judged.release.as_ref());

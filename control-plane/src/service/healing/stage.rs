@@ -18,6 +18,12 @@ use crate::{
 
 /// The first pause after a sandbox that could not be had; it doubles up to a minute.
 const FIRST_PAUSE_S: i64 = 5;
+/// The longest pause that a runner may ask for.
+const LONGEST_PAUSE_S: i64 = 300;
+/// How long a cure may wait for room at the runner.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
+/// What one that waits is given from each try on: a run of the longest limit, and the way.
+const LONGEST_RUN: SignedDuration = SignedDuration::from_mins(65);
 /// How often the claim on an attempt is renewed while its tests run: whoever dies meanwhile is relieved within a minute.
 const RENEW: Duration = Duration::from_secs(15);
 
@@ -137,13 +143,22 @@ async fn again_later(
     error: &StagingError,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let pause = (FIRST_PAUSE_S << attempt.staging_tries.min(6)).min(60);
+    let mut pause = (FIRST_PAUSE_S << attempt.staging_tries.min(6)).min(60);
+    let mut deadline = None;
+    if let StagingError::Busy { retry_after } = error {
+        let asked = retry_after.and_then(|after| i64::try_from(after.as_secs()).ok());
+        pause = pause.max(asked.unwrap_or(0).min(LONGEST_PAUSE_S));
+        // Whoever waits for room has not used up its own time: that is no reason to call people before a day is over.
+        let until = attempt.status_since.checked_add(LONGEST_WAIT).unwrap_or(Timestamp::MAX);
+        let next = now.checked_add(LONGEST_RUN).unwrap_or(Timestamp::MAX);
+        deadline = Some(next.min(until).max(attempt.deadline_at));
+    }
     store::attempt::count_staging_try(tx, attempt.id).await?;
     let at = now
         .checked_add(SignedDuration::from_secs(pause))
         .unwrap_or(Timestamp::MAX);
     let words = format!("{error}; trying again in {pause} s");
-    store::attempt::look_again(tx, attempt.id, at, (Some(&words), None), now).await
+    store::attempt::look_again(tx, attempt.id, at, (Some(&words), deadline), now).await
 }
 
 fn first(errors: &[String]) -> &str {
