@@ -158,6 +158,23 @@ async fn room_in_the_sandbox_is_waited_for_for_hours() {
 }
 
 #[tokio::test]
+async fn a_sandbox_that_hangs_holds_up_no_other_work() {
+    let mut case = Case::begin().await;
+    case.loops.runner.say(support::healing::HANGS);
+    case.beat(sick()).await;
+    // Whoever waited for its answer would wait for five minutes.
+    let turned = tokio::time::timeout(std::time::Duration::from_mins(1), case.turn()).await;
+    assert!(turned.is_ok());
+    assert_eq!(attempt(&case.plane, "status").await, "staging");
+    case.plane
+        .database
+        .run("UPDATE plugin_autopatch_attempts SET status = 'cancelled'")
+        .await;
+    case.turn().await;
+    assert_eq!(incident(&case.plane, "status").await, "escalated");
+}
+
+#[tokio::test]
 async fn a_sandbox_that_is_gone_for_long_is_said_to_people() {
     let mut case = Case::begin().await;
     case.loops.runner.say(support::healing::BROKEN);

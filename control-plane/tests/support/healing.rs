@@ -82,6 +82,9 @@ pub const FAILS: &str =
 /// What one says that is broken.
 pub const BROKEN: &str = "{}";
 
+/// What makes one take the call and never answer.
+pub const HANGS: &str = "hangs";
+
 /// A staging runner that gives the same answer to everybody.
 pub struct Runner {
     /// Its address.
@@ -106,6 +109,7 @@ impl Runner {
                     let head = match body.as_str() {
                         "" => "503 Busy",
                         BROKEN => "500 Broken",
+                        HANGS => std::future::pending().await,
                         _ => "200 OK",
                     };
                     let reply = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());

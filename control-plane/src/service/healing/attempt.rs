@@ -28,18 +28,30 @@ enum Next {
 }
 
 impl Healing {
-    /// Looks at an attempt that was claimed, and takes it one step further.
+    /// Looks at an attempt that was claimed, and takes it one step further; whether what is left to do is a run in the
+    /// sandbox ([`Healing::try_out`]), which takes a while.
     ///
     /// # Errors
     /// When the database fails; nothing was done then.
-    pub async fn look_at_attempt(&self, lease: Lease, now: Timestamp) -> Result<(), HealingError> {
-        let looked = match self.next_step(lease, now).await {
-            Ok(Next::Done) => Ok(()),
-            Ok(Next::Stage) => self.stage(lease).await,
-            Ok(Next::Dispatch) => self.dispatch(lease, self.clock.now()).await,
+    pub async fn look_at_attempt(&self, lease: Lease) -> Result<bool, HealingError> {
+        let looked = match self.next_step(lease, self.clock.now()).await {
+            Ok(Next::Done) => Ok(false),
+            Ok(Next::Stage) => Ok(true),
+            Ok(Next::Dispatch) => self.dispatch(lease, self.clock.now()).await.map(|()| false),
             Err(error) => Err(error),
         };
         match looked {
+            Err(error) if is_overtaken(&error) => Ok(false),
+            other => other,
+        }
+    }
+
+    /// Has the release of an attempt that is claimed tried out, and goes on with what came of it.
+    ///
+    /// # Errors
+    /// When the database fails; the run is made again then.
+    pub async fn try_out(&self, lease: Lease) -> Result<(), HealingError> {
+        match self.stage(lease).await {
             Err(error) if is_overtaken(&error) => Ok(()),
             other => other,
         }

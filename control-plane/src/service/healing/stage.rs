@@ -24,6 +24,8 @@ const LONGEST_PAUSE_S: i64 = 300;
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
 /// What one that waits is given from each try on: a run of the longest limit, and the way.
 const LONGEST_RUN: SignedDuration = SignedDuration::from_mins(65);
+/// When one for which there was no place asks again.
+const ROOM_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 /// How often the claim on an attempt is renewed while its tests run: whoever dies meanwhile is relieved within a minute.
 const RENEW: Duration = Duration::from_secs(15);
 
@@ -59,6 +61,22 @@ impl Healing {
         let now = self.clock.now();
         if self.note(lease, &outcome, now).await? {
             self.dispatch(lease, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Leaves an attempt for later whose turn in the sandbox has not come: every place is taken.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn wait_for_room(&self, lease: Lease) -> Result<(), HealingError> {
+        let mut tx = self.db.begin().await?;
+        if let Some(attempt) = lease.lock(&mut tx).await? {
+            let now = self.clock.now();
+            let at = now.checked_add(ROOM_AGAIN).unwrap_or(Timestamp::MAX);
+            let deadline = with_room_late(&attempt, now);
+            store::attempt::look_again(&mut tx, attempt.id, at, (None, Some(deadline)), now).await?;
+            tx.commit().await.map_err(StoreError::from)?;
         }
         Ok(())
     }
@@ -136,6 +154,14 @@ impl Healing {
     }
 }
 
+/// Until when an attempt may wait that found no room. It has not used up its own time: that is no reason to call people
+/// before a day is over.
+fn with_room_late(attempt: &Attempt, now: Timestamp) -> Timestamp {
+    let until = attempt.status_since.checked_add(LONGEST_WAIT).unwrap_or(Timestamp::MAX);
+    let next = now.checked_add(LONGEST_RUN).unwrap_or(Timestamp::MAX);
+    next.min(until).max(attempt.deadline_at)
+}
+
 async fn again_later(
     tx: &mut store::Tx,
     _held: &Held,
@@ -148,10 +174,7 @@ async fn again_later(
     if let StagingError::Busy { retry_after } = error {
         let asked = retry_after.and_then(|after| i64::try_from(after.as_secs()).ok());
         pause = pause.max(asked.unwrap_or(0).min(LONGEST_PAUSE_S));
-        // Whoever waits for room has not used up its own time: that is no reason to call people before a day is over.
-        let until = attempt.status_since.checked_add(LONGEST_WAIT).unwrap_or(Timestamp::MAX);
-        let next = now.checked_add(LONGEST_RUN).unwrap_or(Timestamp::MAX);
-        deadline = Some(next.min(until).max(attempt.deadline_at));
+        deadline = Some(with_room_late(attempt, now));
     }
     store::attempt::count_staging_try(tx, attempt.id).await?;
     let at = now
