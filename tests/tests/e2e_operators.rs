@@ -1,5 +1,7 @@
 //! The command line of ops against a real control plane: what merchants wish, the audit trail, webhooks.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::{
     net::SocketAddr,
     path::Path,
