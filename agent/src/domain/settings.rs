@@ -7,11 +7,12 @@ use serde_json::{Map, Value};
 
 use super::change::{Failure, SettingsChange};
 
-/// Checks new values against the manifest.
+/// Checks new values against the manifest. Null takes a key away that an order has set (`managed`): the way back where
+/// nothing was before.
 ///
 /// # Errors
 /// The first key that may not be set, or not to this.
-pub fn check(spec: &SettingsSpec, wanted: &Map<String, Value>) -> Result<(), Failure> {
+pub fn check(spec: &SettingsSpec, wanted: &Map<String, Value>, managed: &Map<String, Value>) -> Result<(), Failure> {
     if wanted.is_empty() {
         return Err(Failure::lasting("no_settings", "the order names no setting"));
     }
@@ -25,6 +26,9 @@ pub fn check(spec: &SettingsSpec, wanted: &Map<String, Value>) -> Result<(), Fai
         if key.host_only {
             let words = format!("'{name}' is the host's alone (a secret, or an endpoint of money)");
             return Err(Failure::lasting("setting_not_allowed", words));
+        }
+        if value.is_null() && managed.contains_key(name) {
+            continue;
         }
         key.takes(value)
             .map_err(|why| Failure::lasting("setting_invalid", format!("'{name}' {why}")))?;
@@ -79,9 +83,7 @@ fn digest(values: &Map<String, Value>) -> Digest {
 
 /// What orders have set, with one more.
 pub fn manage(managed: &mut Map<String, Value>, set: &Map<String, Value>) {
-    for (key, value) in set {
-        managed.insert(key.clone(), value.clone());
-    }
+    apply(managed, set);
 }
 
 /// Whether the change has not been made yet: every key is as before.
@@ -110,7 +112,8 @@ mod tests {
     }
 
     fn code(wanted: &Value) -> String {
-        check(&spec(), wanted.as_object().unwrap())
+        let managed = json!({ "debug": true, "payout_iban": "DE00" });
+        check(&spec(), wanted.as_object().unwrap(), managed.as_object().unwrap())
             .err()
             .map_or_else(|| "allowed".to_owned(), |e| e.code)
     }
@@ -121,6 +124,8 @@ mod tests {
             json!({"timeout_ms": 500, "debug": true}),
             json!({"mode": "test"}),
             json!({"ratio": 0.5}),
+            // An order has set it, so an order may take it away.
+            json!({"debug": null}),
         ] {
             assert_eq!(code(&good), "allowed", "{good}");
         }
@@ -134,7 +139,11 @@ mod tests {
         ] {
             assert_eq!(code(&bad), "setting_invalid", "{bad}");
         }
-        for forbidden in [json!({"payout_iban": "DE00"}), json!({"unknown": 1})] {
+        for forbidden in [
+            json!({"payout_iban": "DE00"}),
+            json!({"payout_iban": null}),
+            json!({"unknown": 1}),
+        ] {
             assert_eq!(code(&forbidden), "setting_not_allowed");
         }
         assert_eq!(code(&json!({})), "no_settings");

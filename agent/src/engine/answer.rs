@@ -68,6 +68,7 @@ pub(super) fn outcome(status: OutcomeStatus, installed: &Tree, explanation: impl
         health_check_passed: None,
         error_rate_before: None,
         error_rate_after: None,
+        settings_before: None,
         bytes_fetched: 0,
         timings_ms: std::collections::BTreeMap::new(),
         explanation: explanation.into(),

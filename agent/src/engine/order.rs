@@ -160,7 +160,7 @@ impl<T: Transport> Engine<T> {
                 "the installed release has no signed list of settings that may be set",
             )
         })?;
-        settings::check(&spec, &wanted)?;
+        settings::check(&spec, &wanted, &self.ledger.managed)?;
         let now = self.read_settings(&spec.file)?;
         let change = SettingsChange {
             file: spec.file.clone(),

@@ -172,6 +172,7 @@ impl<T: Transport> Engine<T> {
             Ending::Committed { healthy, words } => {
                 outcome.status = OutcomeStatus::Committed;
                 outcome.health_check_passed = healthy;
+                outcome.settings_before = change.settings.as_ref().map(|change| change.before.clone());
                 outcome.explanation = self.with_notes(words);
                 Ended::Ack(outcome)
             }

@@ -116,6 +116,7 @@ pub fn manifest(version: &str, files: &Files) -> Manifest {
         settings: Some(serde_json::from_value(settings).unwrap()),
         smoke_tests: Vec::new(),
         approvals: Approvals::default(),
+        remedies: Vec::new(),
         min_agent_version: None,
     }
 }

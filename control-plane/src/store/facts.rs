@@ -5,7 +5,10 @@ mod history;
 
 use jiff::Timestamp;
 use plugmend_shared::{
-    bundle::manifest::{Compatibility, Impact, SettingsSpec, Undo},
+    bundle::{
+        manifest::{Compatibility, Impact, SettingsSpec, Undo},
+        remedy::DeclaredRemedy,
+    },
     decide::{KnownRelease, MAX_RELEASES, Standing},
     detect::{IncidentType, Severity},
     ids::{Digest, MerchantId, PluginId},
@@ -101,6 +104,8 @@ pub struct ReleaseFacts {
     pub known: KnownRelease,
     /// The settings that its manifest declares.
     pub settings: Option<SettingsSpec>,
+    /// Settings that its manifest names as remedies.
+    pub remedies: Vec<DeclaredRemedy>,
 }
 
 /// The newest releases of a product, with how they stand for one plugin. A manifest that can not be read makes its
@@ -111,7 +116,7 @@ pub struct ReleaseFacts {
 pub async fn releases(tx: &mut Tx, product: &str, plugin_id: PluginId) -> Result<Vec<ReleaseFacts>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT version, digest, impact, fixes, undo, manifest -> 'compat' AS compat,
-             manifest -> 'settings' AS settings, revoked_at IS NOT NULL AS "revoked!",
+             manifest -> 'settings' AS settings, manifest -> 'remedies' AS remedies, revoked_at IS NOT NULL AS "revoked!",
              blocked_at IS NOT NULL AS "blocked!", withdrawn_at IS NOT NULL AS "withdrawn!",
              EXISTS (SELECT 1 FROM release_quarantines quarantine
                      WHERE quarantine.release_digest = releases.digest AND quarantine.lifted_at IS NULL
@@ -161,6 +166,7 @@ pub async fn releases(tx: &mut Tx, product: &str, plugin_id: PluginId) -> Result
                 },
             },
             settings: row.settings.and_then(|value| serde_json::from_value(value).ok()),
+            remedies: read_or_default(row.remedies).unwrap_or_default(),
         });
     }
     Ok(out)

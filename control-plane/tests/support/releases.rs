@@ -172,6 +172,7 @@ pub fn build(version: &str, files: &[(&str, &str)]) -> Built {
         settings: None,
         smoke_tests: Vec::new(),
         approvals: Approvals::default(),
+        remedies: Vec::new(),
         min_agent_version: None,
     };
     from_manifest(manifest, files)

@@ -12,8 +12,9 @@ use super::{
     },
     manifest::{FORMAT, FileEntry, Manifest, SettingKey, SettingKind, SmokeTest},
     path::{RelPath, fold},
+    remedy::{self, RemedyError},
 };
-use crate::ids::Digest;
+use crate::{detect::IncidentType, ids::Digest};
 
 /// Why a manifest is refused. Nothing of it has been used.
 #[derive(Debug, Error)]
@@ -48,6 +49,15 @@ pub enum ManifestError {
     /// Settings that could carry code, or contradict themselves.
     #[error("settings are not allowed: {0}")]
     Settings(&'static str),
+    /// A remedy that could not be carried out.
+    #[error("the remedy for {against} is not allowed")]
+    Remedy {
+        /// What it is against.
+        against: IncidentType,
+        /// What is wrong with it.
+        #[source]
+        why: RemedyError,
+    },
     /// A smoke test that can not be run.
     #[error("smoke test '{0}' is not allowed")]
     SmokeTest(String),
@@ -144,6 +154,8 @@ impl Manifest {
             }
             s.keys.iter().try_for_each(|(name, key)| check_setting(name, key))
         })?;
+        remedy::check(&self.remedies, self.settings.as_ref())
+            .map_err(|(against, why)| ManifestError::Remedy { against, why })?;
         self.smoke_tests.iter().try_for_each(check_smoke)
     }
 }

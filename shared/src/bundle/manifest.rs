@@ -8,6 +8,7 @@ use super::{
     bounded,
     limits::{MAX_ARGS, MAX_CHOICES, MAX_FILES, MAX_PRESERVED, MAX_SETTINGS, MAX_SMALL_LIST},
     path::RelPath,
+    remedy::DeclaredRemedy,
 };
 use crate::ids::{Digest, Product};
 
@@ -54,6 +55,15 @@ pub struct Manifest {
     /// Settings that may be set from afar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<SettingsSpec>,
+    /// Settings that are known to help against incidents while this release runs, the likeliest first. Agents from before
+    /// this field refuse a manifest that has it, as they refuse every field that they do not know: such a release names a
+    /// `min_agent_version` to say so in words.
+    #[serde(
+        default,
+        deserialize_with = "bounded::list::<_, _, MAX_SMALL_LIST>",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub remedies: Vec<DeclaredRemedy>,
     /// Commands that must succeed in the sandbox before activation.
     #[serde(
         default,

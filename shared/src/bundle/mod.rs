@@ -23,6 +23,7 @@ pub mod manifest;
 pub mod pack;
 pub mod path;
 pub mod release;
+pub mod remedy;
 pub mod setting;
 pub mod tree;
 mod varint;

@@ -62,7 +62,7 @@ pub struct CommandPayload {
     /// Digest of that release's manifest: an order binds content, not a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release_digest: Option<Digest>,
-    /// New values of settings, for `config_update`.
+    /// New values of settings, for `config_update`; null takes away a setting that an order has made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Map<String, Value>>,
     /// Why, in words for people.
@@ -249,6 +249,10 @@ pub struct Outcome {
     /// The same since the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_rate_after: Option<f64>,
+    /// What the settings held before they were changed, null for those that were not there: with this the change can be
+    /// undone by another `config_update`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_before: Option<Map<String, Value>>,
     /// Bytes fetched for it, release metadata aside.
     #[serde(default)]
     pub bytes_fetched: u64,

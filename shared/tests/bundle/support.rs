@@ -44,6 +44,7 @@ pub fn manifest(version: &str, files: &Files) -> Manifest {
         settings: None,
         smoke_tests: Vec::new(),
         approvals: plugmend_shared::bundle::manifest::Approvals::default(),
+        remedies: Vec::new(),
         min_agent_version: None,
     }
 }

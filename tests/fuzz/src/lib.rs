@@ -106,6 +106,7 @@ fn manifest(version: &str, files: &Files) -> Manifest {
         settings: None,
         smoke_tests: Vec::new(),
         approvals: Approvals::default(),
+        remedies: Vec::new(),
         min_agent_version: None,
     }
 }

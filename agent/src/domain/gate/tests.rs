@@ -16,6 +16,7 @@ fn manifest_of(version: &str) -> Manifest {
         settings: None,
         smoke_tests: Vec::new(),
         approvals: Approvals::default(),
+        remedies: Vec::new(),
         min_agent_version: None,
     }
 }

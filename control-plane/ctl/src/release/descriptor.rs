@@ -7,6 +7,7 @@ use plugmend_shared::{
     bundle::{
         manifest::{Approvals, Compatibility, FORMAT, FileEntry, Impact, Manifest, SettingsSpec, SmokeTest, Undo},
         path::RelPath,
+        remedy::DeclaredRemedy,
     },
     ids::Product,
 };
@@ -36,6 +37,8 @@ pub struct Descriptor {
     #[serde(default)]
     undo: Undo,
     settings: Option<SettingsSpec>,
+    #[serde(default)]
+    remedies: Vec<DeclaredRemedy>,
     #[serde(default)]
     smoke_tests: Vec<SmokeTest>,
     #[serde(default)]
@@ -81,6 +84,7 @@ impl Descriptor {
             fixes: cures,
             undo: self.undo,
             settings: self.settings,
+            remedies: self.remedies,
             smoke_tests: self.smoke_tests,
             approvals: self.approvals,
             min_agent_version: self.min_agent_version,

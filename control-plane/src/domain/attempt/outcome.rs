@@ -1,7 +1,7 @@
 //! How the order of an attempt ended, read as what it means for the attempt.
 
 use plugmend_shared::protocol::command::{Outcome, OutcomeStatus};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The end of an order, as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +38,8 @@ pub enum Ending {
         error_rate_before: Option<f64>,
         /// The same since.
         error_rate_after: Option<f64>,
+        /// What the settings held before, where it changed some and says so: the way back.
+        settings_before: Option<Map<String, Value>>,
         /// In words for people.
         words: String,
     },
@@ -136,6 +138,7 @@ fn completed(result: &Value) -> Ending {
             healthy: result.get("health_check_passed").and_then(Value::as_bool),
             error_rate_before: share(result, "error_rate_before"),
             error_rate_after: share(result, "error_rate_after"),
+            settings_before: result.get("settings_before").and_then(Value::as_object).cloned(),
             words: String::new(),
         },
     }
@@ -172,6 +175,7 @@ fn kept(outcome: Outcome) -> Ending {
         healthy: outcome.health_check_passed,
         error_rate_before: possible(outcome.error_rate_before),
         error_rate_after: possible(outcome.error_rate_after),
+        settings_before: outcome.settings_before,
         words: outcome.explanation,
     }
 }

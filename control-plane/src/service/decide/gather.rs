@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use plugmend_shared::{
-    bundle::manifest::SettingKey,
+    bundle::{manifest::SettingKey, remedy::DeclaredRemedy},
     decide::{MAX_REMEDIES, round},
     protocol::command::CommandKind,
 };
@@ -72,7 +72,8 @@ async fn history(tx: &mut Tx, case: &Case, now: Timestamp) -> Result<History, St
     let releases = facts::releases(tx, product, case.plugin_id).await?;
     history.product = product.parse().ok();
     history.settable = settable(&releases, &case.current_version);
-    history.remedies = remedies(tx, case, product, &history.settable).await?;
+    let declared = installed(&releases, &case.current_version).map(|release| release.remedies.as_slice());
+    history.remedies = remedies(tx, case, product, &history.settable, declared.unwrap_or_default()).await?;
     history.releases = releases.into_iter().map(|release| release.known).collect();
     history.fleet = facts::fleet(tx, product).await?;
     history.peers = facts::peers(tx, case, now).await?;
@@ -111,9 +112,7 @@ fn capabilities(case: &Case) -> Vec<CommandKind> {
 
 /// What the manifest of the installed release lets be set from afar.
 fn settable(releases: &[ReleaseFacts], current: &str) -> BTreeMap<String, SettingKey> {
-    releases
-        .iter()
-        .find(|release| release.known.version.to_string() == current)
+    installed(releases, current)
         .and_then(|release| release.settings.as_ref())
         .map(|spec| spec.keys.iter())
         .into_iter()
@@ -123,17 +122,37 @@ fn settable(releases: &[ReleaseFacts], current: &str) -> BTreeMap<String, Settin
         .collect()
 }
 
-/// Settings that may help: what they were set to, and what helped others. Only what may be set, to what it takes.
+fn installed<'a>(releases: &'a [ReleaseFacts], current: &str) -> Option<&'a ReleaseFacts> {
+    let is_it = |release: &&ReleaseFacts| release.known.version.to_string() == current;
+    releases.iter().find(is_it)
+}
+
+/// Settings that may help: what the signed manifest names, what they were set to, and what helped others. Only what may be
+/// set, to what it takes.
 async fn remedies(
     tx: &mut Tx,
     case: &Case,
     product: &str,
     settable: &BTreeMap<String, SettingKey>,
+    declared: &[DeclaredRemedy],
 ) -> Result<Vec<Remedy>, StoreError> {
     let may_be_set = |name: &String, value: &Value| settable.get(name).is_some_and(|key| key.takes(value).is_ok());
     let mut out = Vec::new();
     let mut managed: Map<String, Value> = facts::managed_settings(tx, case.plugin_id).await?;
     managed.retain(|name, value| may_be_set(name, value));
+    for remedy in declared.iter().filter(|remedy| remedy.against == case.incident_type) {
+        let mut settings = remedy.settings.iter();
+        // What is in force already did not help.
+        let is_in_force = settings.clone().all(|(name, value)| managed.get(name) == Some(value));
+        if !is_in_force && settings.all(|(name, value)| may_be_set(name, value)) {
+            let settings: Map<String, Value> = remedy.settings.clone().into_iter().collect();
+            out.push(Remedy {
+                id: Remedy::name_of(&settings),
+                source: RemedySource::Declared,
+                settings,
+            });
+        }
+    }
     if !managed.is_empty() {
         out.push(Remedy {
             id: Remedy::name_of(&managed),
@@ -142,8 +161,9 @@ async fn remedies(
         });
     }
     for tried in facts::learned_remedies(tx, product, case.incident_type.as_str()).await? {
+        let is_new = out.iter().all(|known| known.id != tried.id);
         // Half a remedy is none.
-        if tried.settings.iter().all(|(name, value)| may_be_set(name, value)) {
+        if is_new && tried.settings.iter().all(|(name, value)| may_be_set(name, value)) {
             out.push(Remedy {
                 id: tried.id,
                 source: RemedySource::Learned,

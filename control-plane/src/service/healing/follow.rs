@@ -5,7 +5,7 @@ use plugmend_shared::{
     ids::CommandId,
     protocol::command::{CommandKind, CommandPayload},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Healing, HealingError,
@@ -60,11 +60,13 @@ impl Healing {
                 healthy,
                 error_rate_before,
                 error_rate_after,
+                settings_before,
                 words,
             } => {
                 let said = Said {
                     healthy,
                     rates: (error_rate_before, error_rate_after),
+                    settings_before,
                     words,
                     watched: watched(&order),
                 };
@@ -123,10 +125,13 @@ impl Healing {
         let result = production_result(attempt, said, &rates);
         if is_worse(&rates, policy.auto_rollback_on_error_rate_threshold) {
             let words = "more requests or webhooks fail since the change than before it, by the plugin's own telemetry";
-            let end = End::rolled_back("worse", words)
-                .produced(result)
-                .blaming(Fault::Release);
-            self.go_back(tx, held, attempt, words, now).await?;
+            let end = if self.go_back(tx, attempt, said, words, now).await? {
+                End::rolled_back("worse", words).blaming(Fault::Release)
+            } else {
+                let words = format!("{words}, and the way back could not be ordered");
+                End::failed("not_undone", words).escalating()
+            };
+            let end = end.produced(result);
             end::end(tx, held, attempt, &end, now).await?;
         } else {
             let end = End::success(&said.words).produced(result);
@@ -149,8 +154,8 @@ impl Healing {
         let words = words.trim_end_matches("; ");
         let parties = (held.merchant_id, attempt.plugin_id);
         let rates = store::attempt::error_rates(tx, parties, attempt.status_since).await?;
-        let end = if stages(attempt.method) {
-            self.go_back(tx, held, attempt, words, now).await?;
+        let may_go_back = stages(attempt.method) || attempt.method == Method::ConfigFix;
+        let end = if may_go_back && self.go_back(tx, attempt, said, words, now).await? {
             End::rolled_back("unhealthy", words).blaming(Fault::Release)
         } else {
             End::failed("unhealthy_kept", words).escalating()
@@ -160,23 +165,28 @@ impl Healing {
         Ok(())
     }
 
-    /// Orders the way back.
+    /// Orders the way back: to the version before or, key by key, to the settings before. Whether it could be ordered.
     async fn go_back(
         &self,
         tx: &mut Tx,
-        _held: &Held,
         attempt: &Attempt,
+        said: &Said,
         why: &str,
         now: Timestamp,
-    ) -> Result<(), HealingError> {
-        // Settings go back with the agent's own copy: a roll-back of a release would be something else.
-        if attempt.method == Method::ConfigFix {
-            return Ok(());
-        }
+    ) -> Result<bool, HealingError> {
+        let (kind, config) = if attempt.method == Method::ConfigFix {
+            let before = said.settings_before.clone().filter(|before| !before.is_empty());
+            // A plugin without an agent does not say what was there.
+            let Some(before) = before else { return Ok(false) };
+            (CommandKind::ConfigUpdate, Some(before))
+        } else {
+            (CommandKind::Rollback, None)
+        };
         let id = CommandId::from_parts(now, self.entropy.bytes()?);
         let order = NewOrder {
-            kind: CommandKind::Rollback,
+            kind,
             payload: CommandPayload {
+                config,
                 reason: Some(why.to_owned()),
                 attempt_id: Some(attempt.id),
                 ..CommandPayload::default()
@@ -184,11 +194,11 @@ impl Healing {
             max_retries: None,
         };
         match give_in(tx, &Actor::Sira, TAKE_BACK, attempt.plugin_id, order, id, now).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             Err(GiveError::Once(crate::service::once::OnceError::Store(error))) => Err(error.into()),
             Err(refused) => {
                 tracing::warn!(attempt = %attempt.id, error = %refused, "the way back can not be ordered");
-                Ok(())
+                Ok(false)
             }
         }
     }
@@ -198,6 +208,8 @@ impl Healing {
 struct Said {
     healthy: Option<bool>,
     rates: (Option<f64>, Option<f64>),
+    /// What its settings held before.
+    settings_before: Option<Map<String, Value>>,
     words: String,
     /// For how long it watched the change before it said so.
     watched: SignedDuration,
