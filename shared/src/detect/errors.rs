@@ -36,9 +36,8 @@ const GROSS_REQUESTS: f64 = 20.0;
 const GROSS_SHARE: f64 = 0.4;
 /// And it is many times what is usual.
 const GROSS_RATIO: f64 = 4.0;
-/// A rate has fallen when it is this share of the usual, with so much evidence.
-const FALLEN: f64 = 0.25;
-const FALLEN_SURE: f64 = 25.0;
+/// A rate has fallen when it is this share of the usual.
+pub const FALLEN: f64 = 0.25;
 
 /// Two rates, as sums of events over what they came from.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -192,11 +191,8 @@ impl Errors {
     /// A rate that fell for good (an old illness cured) is followed soon: what was usual counts for less.
     fn fall(&mut self, errors: f64, expected: f64, dispersion: f64) {
         let gain = (expected * (1.0 - FALLEN) + errors * FALLEN.ln()) / dispersion;
-        let ease = &mut self.watch.ease;
-        *ease = num::kept((f64::from(*ease) + gain).max(0.0));
-        if f64::from(*ease) > FALLEN_SURE {
+        if self.watch.falls(gain) {
             self.base.fade(0.3);
-            *ease = 0.0;
         }
     }
 
@@ -225,6 +221,7 @@ impl Errors {
         if self.watch.is_usual_by_now(context) {
             self.base = self.pending;
             self.forget_illness();
+            self.watch.settle();
             return Verdict::Settled;
         }
         if self.watch.ease <= 0.0 {

@@ -5,6 +5,7 @@
 use super::{
     finding::{Detector, Evidence},
     num,
+    settings::Settings,
     verdict::{Context, Verdict, confidence},
 };
 
@@ -43,6 +44,8 @@ pub struct Latency {
     /// The residual of the last blocks, smoothed, and its peak during an illness.
     pub level: f32,
     pub peak: f32,
+    /// How much of the level has lasted for so long that it counts as usual.
+    pub settled: f32,
     pub since: u32,
     pub alarm_at: u32,
 }
@@ -137,6 +140,7 @@ impl Latency {
         if f64::from(self.level) < -LOWER.max(3.0 * self.scatter()) && !self.is_ill() {
             // What got faster for good is followed at once: waiting would only blind.
             self.mean_log += self.level / 2.0;
+            self.settled = (self.settled + self.level / 2.0).max(0.0);
             self.level /= 2.0;
         }
         let verdict = if self.is_ill() {
@@ -148,6 +152,11 @@ impl Latency {
             self.learn(block, value, context);
         }
         (verdict, Some(residual))
+    }
+
+    /// Whether an illness counts as usual and has not got better since.
+    pub fn is_settled(&self, settings: &Settings) -> bool {
+        f64::from(self.settled) > settings.latency_least_effect
     }
 
     fn look(&mut self, value: f64, context: &Context<'_>) -> Verdict {
@@ -177,6 +186,7 @@ impl Latency {
         }
         if !is_over {
             self.mean_log += self.level;
+            self.settled = self.level;
         }
         (self.sum, self.level, self.peak, self.since, self.alarm_at) = (0.0, 0.0, 0.0, 0, 0);
         if is_over { Verdict::Well } else { Verdict::Settled }

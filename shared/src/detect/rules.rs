@@ -16,6 +16,9 @@ const NEWS_RATIO_NEW: f64 = 4.0;
 /// How much above its usual value a webhook failure rate is news.
 const NEWS_POINTS: f64 = 0.25;
 
+/// What had become usual is over at this share of it.
+const BETTER: f64 = 0.5;
+
 /// One rule's memory of one plugin.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Rule {
@@ -25,6 +28,8 @@ pub struct Rule {
     pub since: u32,
     /// Whether it is an illness: far over the threshold, or over it for a while.
     pub ill: bool,
+    /// An illness counts as usual, and has not got better since.
+    pub settled: bool,
 }
 
 /// What a rule says to one value.
@@ -77,6 +82,7 @@ impl Rule {
         let over = value > threshold || (self.ill && value > threshold * LET_GO);
         if !over {
             (self.since, self.ill) = (0, false);
+            self.settled &= value > f64::from(self.usual) * BETTER;
             self.learn(reading, settings);
             return Said::Fine;
         }
@@ -93,6 +99,7 @@ impl Rule {
         }
         *self = Self {
             usual: num::kept(value),
+            settled: true,
             ..Self::default()
         };
         Said::Settled

@@ -6,13 +6,14 @@ use super::{
     kinds::IncidentType,
     latency::Latency,
     rules::Rule,
+    settings::Settings,
     trial::{Scatter, Trial},
     watch::Watch,
     webhooks::Webhooks,
 };
 
 /// The layout of the bytes; another number means another layout.
-const LAYOUT: u8 = 3;
+const LAYOUT: u8 = 4;
 /// No state takes more bytes than this.
 pub const MAX_STATE_BYTES: usize = 384;
 
@@ -113,6 +114,24 @@ impl PluginState {
         IncidentType::ALL.into_iter().filter(|one| self.open.holds(*one))
     }
 
+    /// The illnesses that have gone on for so long that they count as usual, and have not got better since.
+    pub fn settled(&self, settings: &Settings) -> impl Iterator<Item = IncidentType> + use<> {
+        let settled = [
+            (
+                IncidentType::WebhookFailRate,
+                self.webhooks.watch.settled || self.rule_webhooks.settled,
+            ),
+            (
+                IncidentType::ErrorSpike,
+                self.errors.watch.settled || self.rule_errors.settled,
+            ),
+            (IncidentType::TelemetryAnomaly, self.latency.is_settled(settings)),
+        ];
+        settled
+            .into_iter()
+            .filter_map(|(incident_type, is_settled)| is_settled.then_some(incident_type))
+    }
+
     /// The one list of fields, for both ways.
     fn walk(&mut self, fields: &mut impl Fields) {
         fields.long(&mut self.last_at);
@@ -123,6 +142,7 @@ impl PluginState {
             fields.numbers(&mut [&mut rule.usual]);
             fields.moments(&mut [&mut rule.since]);
             fields.flag(&mut rule.ill);
+            fields.flag(&mut rule.settled);
         }
         walk_errors(&mut self.errors, fields);
         walk_webhooks(&mut self.webhooks, fields);
@@ -146,6 +166,7 @@ impl PluginState {
 fn walk_watch(watch: &mut Watch, fields: &mut impl Fields) {
     watch.sums.iter_mut().for_each(|sum| fields.small(sum));
     fields.small(&mut watch.ease);
+    fields.flag(&mut watch.settled);
     watch.noise.iter_mut().for_each(|one| fields.number(one));
     fields.numbers(&mut [&mut watch.block_noise, &mut watch.block_off, &mut watch.block_before]);
     fields.moments(&mut [&mut watch.block_from, &mut watch.since, &mut watch.alarm_at]);
@@ -202,6 +223,7 @@ fn walk_latency(latency: &mut Latency, fields: &mut impl Fields) {
         &mut latency.requests,
         &mut latency.level,
         &mut latency.peak,
+        &mut latency.settled,
     ]);
     fields.small(&mut latency.sum);
     fields.moments(&mut [&mut latency.block_from, &mut latency.since, &mut latency.alarm_at]);
@@ -221,6 +243,7 @@ mod tests {
                 usual: 3.5,
                 since: 7,
                 ill: true,
+                settled: true,
             },
             ..PluginState::default()
         };

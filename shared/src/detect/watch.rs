@@ -12,6 +12,8 @@ const NOISE_WEIGHT: f64 = 30.0;
 /// Evidence that an illness is over, in nats, and the share of it that one window may give.
 const EASE: f64 = 6.0;
 const EASE_CAP: f64 = 0.34;
+/// A level has fallen for good with so much evidence, in nats.
+const FALLEN_SURE: f64 = 25.0;
 /// Length of the blocks whose dispersion is measured beside that of windows, in seconds.
 const BLOCK_S: i64 = 3600;
 
@@ -25,6 +27,8 @@ pub struct Watch {
     /// When the suspicion began, and when it became an alarm; 0: there is none.
     pub since: u32,
     pub alarm_at: u32,
+    /// An illness has lasted for so long that it counts as usual, and has not got better since.
+    pub settled: bool,
     /// Squared deviations of windows, and what was expected of them.
     pub noise: [f32; 2],
     /// Dispersion of whole hours.
@@ -88,6 +92,23 @@ impl Watch {
         self.sums = [0.0; 3];
         self.ease = 0.0;
         (self.since, self.alarm_at) = (0, 0);
+    }
+
+    /// The illness goes on, and counts as usual from now on.
+    pub fn settle(&mut self) {
+        self.end();
+        self.settled = true;
+    }
+
+    /// Takes a window's word that the level has fallen far below the usual; whether it has for good.
+    pub fn falls(&mut self, gain: f64) -> bool {
+        self.ease = num::kept((f64::from(self.ease) + gain).max(0.0));
+        let fallen = f64::from(self.ease) > FALLEN_SURE;
+        if fallen {
+            self.ease = 0.0;
+            self.settled = false;
+        }
+        fallen
     }
 
     /// How much more events scatter than independent ones would, at least 1; `guess` before anything is known.

@@ -2,6 +2,7 @@
 //! for a share that is 8, 25 or 60 points higher.
 
 use super::{
+    errors::FALLEN,
     finding::Evidence,
     num,
     verdict::{Context, Verdict, confidence},
@@ -118,7 +119,16 @@ impl Webhooks {
         if self.watch.is_ill() {
             self.go_on(sample, usual, dispersion, context)
         } else {
+            self.fall(sample, usual, dispersion);
             self.look(sample, usual, context)
+        }
+    }
+
+    /// An illness that had become usual is over when far less fails: what was usual counts for less then.
+    fn fall(&mut self, sample: Sample, usual: f64, dispersion: f64) {
+        let gain = weigh(sample, usual, usual * FALLEN) / dispersion;
+        if self.watch.settled && self.watch.falls(gain) {
+            self.base.fade(0.3);
         }
     }
 
@@ -154,6 +164,7 @@ impl Webhooks {
         if self.watch.is_usual_by_now(context) {
             self.base = self.pending;
             self.forget_illness();
+            self.watch.settle();
             return Verdict::Settled;
         }
         if self.watch.ease <= 0.0 {

@@ -18,7 +18,7 @@ use plugmend_shared::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::facts::{facts, once};
+use super::facts::{MODELLED, early, facts, once};
 use crate::{
     service::healing::{Observed, observe},
     store::{
@@ -28,12 +28,6 @@ use crate::{
     },
 };
 
-/// What our own detectors say when it is over, or the agent's when it has begun.
-const MODELLED: [IncidentType; 3] = [
-    IncidentType::WebhookFailRate,
-    IncidentType::ErrorSpike,
-    IncidentType::TelemetryAnomaly,
-];
 /// How long an agent's early word counts, unless it says that it goes on or that it is over; by then our own detectors
 /// agree, or it is over.
 const EARLY_LASTS: SignedDuration = SignedDuration::from_mins(15);
@@ -156,9 +150,9 @@ fn examine(
             }
         }
         // The agent's own detector looks at windows of seconds, which come here summed up.
-        for finding in &heartbeat.early {
+        for finding in early(heartbeat) {
             recovered.remove(&finding.incident_type);
-            findings.entry(finding.incident_type).or_insert(*finding);
+            findings.entry(finding.incident_type).or_insert(finding);
             early_until = now.checked_add(EARLY_LASTS).ok();
         }
         if let Some(ill) = &heartbeat.ill {
@@ -191,7 +185,9 @@ fn examine(
     if ill.contains(&IncidentType::TelemetryAnomaly) && state.word().is_some_and(|word| word >= HELD) {
         recovered.remove(&IncidentType::TelemetryAnomaly);
     }
-    recovered.retain(|over| ill.remove(over));
+    // What has gone on for a day counts as usual to the detectors; it is not over for that.
+    let settled: BTreeSet<IncidentType> = state.settled(&settings).collect();
+    recovered.retain(|over| !settled.contains(over) && ill.remove(over));
     ill.extend(findings.keys());
     let next = Remembered {
         state: state.to_bytes(),
@@ -382,5 +378,22 @@ mod tests {
         assert_eq!((next.ill.len(), seen.recovered.len()), (0, 1));
         let (unknown, _) = look(&heartbeat(json!({ "env": {} })), &Remembered::default(), Some(&limit));
         assert!(unknown.ill.is_empty(), "what is not said is no finding");
+    }
+    #[test]
+    fn what_is_ill_for_more_than_a_day_is_not_over_until_it_is_better() {
+        let (mut known, mut settled) = (Remembered::default(), false);
+        let start = 1_793_491_200;
+        for i in 0..1_000 {
+            // Webhooks fail from the first hour on, and no longer after 28 hours.
+            let rate = if (30..840).contains(&i) { 0.6 } else { 0.01 };
+            let at = jiff::Timestamp::from_second(start + i * 120).unwrap();
+            let beat = heartbeat(json!({ "webhook_fail_rate": rate, "timestamp": at }));
+            let (next, seen) = look(&beat, &known, None);
+            settled |= seen.findings.is_empty() && (30..840).contains(&i);
+            let is_ill = (30..840).contains(&i);
+            assert_eq!(next.ill.contains(&"webhook_fail_rate".to_owned()), is_ill, "{i}");
+            known = next;
+        }
+        assert!(settled, "the detectors took it for usual after a day");
     }
 }
