@@ -97,7 +97,8 @@ pub async fn take(tx: &mut Tx, limit: u16) -> Result<Vec<Due>, StoreError> {
 pub async fn attempt(tx: &mut Tx, id: Uuid) -> Result<Option<AttemptFacts>, StoreError> {
     let row = sqlx::query!(
         r#"SELECT attempt.incident_id, attempt.method, attempt.from_version, attempt.to_version, attempt.config,
-             attempt.executed_at IS NOT NULL AS "applied!", attempt.staging_result -> 'passed' AS staging_passed,
+             (attempt.production_result IS NOT NULL OR attempt.status IN ('success', 'rolled_back')
+              OR coalesce(attempt.end_reason, '') IN ('unhealthy', 'worse', 'not_in_force', 'unknown', 'not_heard')) AS "applied!", attempt.staging_result -> 'passed' AS staging_passed,
              attempt.production_result -> 'health_check_passed' AS healthy, attempt.executed_by,
              incident.incident_type AS "incident_type?", plugin.id, plugin.merchant_id, plugin.product
            FROM plugin_autopatch_attempts attempt

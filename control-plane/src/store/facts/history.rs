@@ -147,8 +147,10 @@ pub async fn attempts(tx: &mut Tx, plugin_id: PluginId, now: Timestamp) -> Resul
              AS "at!: SqlTimestamp"
            FROM plugin_autopatch_attempts
            WHERE merchant_plugin_id = $1 AND status IN ('success', 'failed', 'rolled_back') AND created_at >= $2
-             -- What was never begun says nothing of the cure.
-             AND (executed_at IS NOT NULL OR (staging_result ->> 'passed') = 'false')
+             -- An order that never reached the plugin says nothing of the cure.
+             AND ((production_result IS NOT NULL OR status IN ('success', 'rolled_back')
+              OR coalesce(end_reason, '') IN ('unhealthy', 'worse', 'not_in_force', 'unknown', 'not_heard'))
+                  OR (staging_result ->> 'passed') = 'false')
            ORDER BY created_at DESC, id LIMIT $3"#,
         plugin_id.0,
         (now - LOOK_BACK).to_sqlx() as _,
