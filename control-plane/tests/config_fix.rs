@@ -114,3 +114,31 @@ async fn settings_that_make_it_worse_are_put_back() {
         }
     }
 }
+
+#[tokio::test]
+async fn settings_that_the_runbook_takes_back_are_put_back_and_no_release_is() {
+    let mut case = Case::begin().await;
+    declare(&case, &manifest()).await;
+    case.beat(sick()).await;
+    case.loops.decider.say(decided(&case).await);
+    case.turn().await;
+    let order = case.order().await;
+    let result = json!({ "status": "committed", "version": "1.2.2", "settings_before": { "timeout_ms": null } });
+    case.say(&order, "ack", json!({ "result": result })).await;
+    case.turn().await;
+    case.beat(sick()).await;
+    case.turn().await;
+    assert_eq!(attempt(&case.plane, "status").await, "success");
+    case.plane
+        .database
+        .run(
+            "UPDATE plugin_autopatch_attempts SET status = 'rolled_back', rollback_reason = 'by hand', rolled_back_at = now()
+             WHERE status = 'success'",
+        )
+        .await;
+    let back = case.order().await;
+    assert_eq!(
+        (&back["type"], &back["payload"]["config"]),
+        (&json!("config_update"), &json!({ "timeout_ms": null }))
+    );
+}

@@ -174,6 +174,10 @@ impl Healing {
         why: &str,
         now: Timestamp,
     ) -> Result<bool, HealingError> {
+        if attempt.method == Method::Reinstall {
+            // The version before is not what ran before: the same did.
+            return Ok(false);
+        }
         let (kind, config) = if attempt.method == Method::ConfigFix {
             let before = said.settings_before.clone().filter(|before| !before.is_empty());
             // A plugin without an agent does not say what was there.
