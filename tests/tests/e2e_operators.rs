@@ -97,6 +97,36 @@ impl Desk {
     }
 }
 
+/// What a superuser of the database may do to the trail: what it is, how it is done and undone, and what is said of it.
+const DEEDS: [(&str, &str, &str, &str); 5] = [
+    (
+        "edited",
+        "UPDATE plugin_audit SET action = 'merchant_praised' WHERE details ->> 'name' = 'Shop 1'",
+        "UPDATE plugin_audit SET action = 'merchant_created' WHERE details ->> 'name' = 'Shop 1'",
+        "was edited",
+    ),
+    (
+        "removed",
+        "CREATE TABLE aside AS SELECT * FROM plugin_audit WHERE details ->> 'name' = 'Shop 2';
+             DELETE FROM plugin_audit WHERE details ->> 'name' = 'Shop 2'",
+        "INSERT INTO plugin_audit SELECT * FROM aside; DROP TABLE aside",
+        "was removed",
+    ),
+    (
+        "inserted",
+        "INSERT INTO plugin_audit (actor_type, action, created_at) VALUES ('ops', 'never_was', now() - interval '1 day')",
+        "DELETE FROM plugin_audit WHERE action = 'never_was'",
+        "was put in past the chain",
+    ),
+    ("reordered", SWAP, SWAP, "differs"),
+    (
+        "cut off",
+        "CREATE TABLE aside AS SELECT * FROM audit_leaves WHERE seq > 5; DELETE FROM audit_leaves WHERE seq > 5",
+        "INSERT INTO audit_leaves SELECT * FROM aside; DROP TABLE aside",
+        "cut off",
+    ),
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_superuser_does_to_the_trail_is_found_from_the_command_line() {
     let desk = Desk::open().await;
@@ -137,34 +167,7 @@ async fn what_a_superuser_does_to_the_trail_is_found_from_the_command_line() {
     assert!(said.contains("was edited"), "{said}");
 
     // In the database itself; each is undone before the next.
-    for (what, deed, undoing, words) in [
-        (
-            "edited",
-            "UPDATE plugin_audit SET action = 'merchant_praised' WHERE details ->> 'name' = 'Shop 1'",
-            "UPDATE plugin_audit SET action = 'merchant_created' WHERE details ->> 'name' = 'Shop 1'",
-            "was edited",
-        ),
-        (
-            "removed",
-            "CREATE TABLE aside AS SELECT * FROM plugin_audit WHERE details ->> 'name' = 'Shop 2';
-             DELETE FROM plugin_audit WHERE details ->> 'name' = 'Shop 2'",
-            "INSERT INTO plugin_audit SELECT * FROM aside; DROP TABLE aside",
-            "was removed",
-        ),
-        (
-            "inserted",
-            "INSERT INTO plugin_audit (actor_type, action, created_at) VALUES ('ops', 'never_was', now() - interval '1 day')",
-            "DELETE FROM plugin_audit WHERE action = 'never_was'",
-            "was put in past the chain",
-        ),
-        ("reordered", SWAP, SWAP, "differs"),
-        (
-            "cut off",
-            "CREATE TABLE aside AS SELECT * FROM audit_leaves WHERE seq > 5; DELETE FROM audit_leaves WHERE seq > 5",
-            "INSERT INTO audit_leaves SELECT * FROM aside; DROP TABLE aside",
-            "cut off",
-        ),
-    ] {
+    for (what, deed, undoing, words) in DEEDS {
         desk.tamper(deed).await;
         let said = desk.fails(&verify, 1);
         assert!(

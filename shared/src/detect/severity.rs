@@ -184,18 +184,18 @@ mod tests {
         }
     }
 
-    fn failing(now: f64, last_hour: f64, per_hour: f64, lasted_s: f64) -> Option<Harm> {
-        Some(Harm::Failing {
+    fn failing(now: f64, last_hour: f64, per_hour: f64, lasted_s: f64) -> Harm {
+        Harm::Failing {
             now,
             last_hour,
             per_hour,
             lasted_s,
-        })
+        }
     }
 
-    fn judged(incident_type: IncidentType, harm: Option<Harm>) -> Severity {
+    fn judged(incident_type: IncidentType, harm: Harm) -> Severity {
         let telemetry = Telemetry {
-            harm,
+            harm: Some(harm),
             ..Telemetry::default()
         };
         severity(incident_type, &telemetry)
@@ -233,7 +233,7 @@ mod tests {
         let harm = failing(0.1, 0.1, 240.0, 3_600.0);
         assert_eq!(judged(IncidentType::WebhookFailRate, harm), Severity::Medium);
         assert_eq!(judged(IncidentType::ErrorSpike, harm), Severity::Low);
-        let slower = |times| judged(IncidentType::TelemetryAnomaly, Some(Harm::Slower { times }));
+        let slower = |times| judged(IncidentType::TelemetryAnomaly, Harm::Slower { times });
         assert_eq!(slower(1.1), Severity::Low);
         assert_eq!(slower(2.0), Severity::Medium);
         assert_eq!(slower(6.0), Severity::High);

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::{
     Arrival, IngestError, Proof,
-    detect::{Fleet, News, detect},
+    detect::{News, detect},
+    models::Fleet,
 };
 use crate::{
     domain::heartbeat::LastHeard,

@@ -1,24 +1,21 @@
 //! The detectors, one heartbeat further, in the transaction that takes it: any replica can take any heartbeat.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use plugmend_shared::{
     bundle::manifest::Compatibility,
-    detect::{
-        Finding, FleetNow, IncidentType, Observation, PluginState, Prior, Settings, advance,
-        fleet::{AGAINST, Deviation, FleetState},
-    },
+    detect::{Finding, IncidentType, PluginState, Settings, fleet::AGAINST},
     ids::{MerchantId, PluginId},
     protocol::heartbeat::Heartbeat,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::facts::{MODELLED, early, facts, once};
+use super::{
+    facts::{MODELLED, early, facts, once},
+    models::{Fleet, run_models},
+};
 use crate::{
     service::healing::{Observed, observe},
     store::{
@@ -34,23 +31,6 @@ const EARLY_LASTS: SignedDuration = SignedDuration::from_mins(15);
 
 /// A plugin that was found ill by its release is held for so until its word against it falls below this, in nats.
 const HELD: f64 = AGAINST / 3.0;
-
-/// What this process hears of the fleet as a whole: a large sample, by which one plugin's trouble is told from everybody's
-/// (a payment service that is down, say). It corrects, and decides nothing; a new process starts without.
-#[derive(Debug, Default)]
-pub(super) struct Fleet(Mutex<FleetState>);
-
-impl Fleet {
-    fn now(&self) -> FleetNow {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).now()
-    }
-
-    fn take(&self, seen: &Observation<'_>, deviation: &Deviation) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whom it would blame is found from what all replicas have stored.
-        let _blamed_by_this_sample = state.advance(seen, deviation);
-    }
-}
 
 /// What a plugin said in a batch that was not known yet.
 pub(super) struct News<'a> {
@@ -130,25 +110,12 @@ fn examine(
     // Whoever speaks is not silent.
     recovered.insert(IncidentType::HeartbeatMissed);
     for heartbeat in &news.heartbeats {
-        for mut observation in Observation::of(heartbeat) {
-            if observation.platform.is_empty() {
-                observation.platform = &news.cms;
-            }
-            let prior = Prior {
-                now: fleet.now(),
-                ..Prior::default()
-            };
-            let seen = advance(&mut state, &observation, &prior, &settings);
-            fleet.take(&observation, &seen.deviation);
-            for finding in seen.ill() {
-                recovered.remove(&finding.incident_type);
-                findings.insert(finding.incident_type, *finding);
-            }
-            for over in seen.recovered {
-                findings.remove(&over);
-                recovered.insert(over);
-            }
-        }
+        run_models(
+            &mut state,
+            heartbeat,
+            (&news.cms, fleet, &settings),
+            (&mut findings, &mut recovered),
+        );
         // The agent's own detector looks at windows of seconds, which come here summed up.
         for finding in early(heartbeat) {
             recovered.remove(&finding.incident_type);

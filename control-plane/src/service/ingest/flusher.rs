@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Arrival, IngestError, Item, batch, detect::Fleet};
+use super::{Arrival, IngestError, Item, batch, models::Fleet};
 use crate::{
     domain::heartbeat::OLDEST_WINDOW,
     store::{self, Db, StoreError},

@@ -7,6 +7,7 @@ mod batch;
 mod detect;
 mod facts;
 mod flusher;
+mod models;
 
 use std::{sync::Arc, time::Duration};
 
