@@ -45,10 +45,12 @@ fn folders(top: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The file whose coming ends a count.
+const END: &str = "end";
+
 /// Counts what happens to files below a folder, and kills a process at the n-th happening.
 struct Killer {
     seen: Arc<AtomicU32>,
-    stop: Arc<AtomicBool>,
     top: PathBuf,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -65,36 +67,33 @@ impl Killer {
             inotify::add_watch(&watch, &folder, what).unwrap();
         }
         let pid = Pid::from_child(&process.child);
-        let (seen, stop) = (Arc::<AtomicU32>::default(), Arc::<AtomicBool>::default());
+        let seen = Arc::<AtomicU32>::default();
         let thread = thread::spawn({
-            let (seen, stop) = (Arc::clone(&seen), Arc::clone(&stop));
-            move || count(&watch, nth, pid, &seen, &stop)
+            let seen = Arc::clone(&seen);
+            move || count(&watch, nth, pid, &seen)
         });
         Self {
             seen,
-            stop,
             top: top.to_owned(),
             thread: Some(thread),
         }
     }
 
-    /// How much happened.
+    /// How much happened until now: the file that says so comes after everything else, however late it is counted.
     fn end(mut self) -> u32 {
-        self.stop.store(true, Ordering::SeqCst);
-        // Wakes the thread.
-        fs::write(self.top.join("end"), "").unwrap();
+        fs::write(self.top.join(END), "").unwrap();
         self.thread.take().unwrap().join().unwrap();
-        fs::remove_file(self.top.join("end")).unwrap();
+        fs::remove_file(self.top.join(END)).unwrap();
         self.seen.load(Ordering::SeqCst)
     }
 }
 
-fn count(watch: &OwnedFd, nth: u32, pid: Pid, seen: &AtomicU32, stop: &AtomicBool) {
+fn count(watch: &OwnedFd, nth: u32, pid: Pid, seen: &AtomicU32) {
     let mut buffer = [MaybeUninit::uninit(); 4096];
     let mut events = inotify::Reader::new(watch, &mut buffer);
     loop {
-        events.next().unwrap();
-        if stop.load(Ordering::SeqCst) {
+        let event = events.next().unwrap();
+        if event.file_name().is_some_and(|name| name.to_bytes() == END.as_bytes()) {
             return;
         }
         if seen.fetch_add(1, Ordering::SeqCst) + 1 == nth {
