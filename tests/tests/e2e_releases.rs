@@ -41,7 +41,9 @@ async fn a_pack_changed_on_the_server_is_refused_before_anything_is_activated() 
         // Every way to the content, and every byte of it: else what is not spoilt is found elsewhere, or not needed.
         if ["pack", "delta", "blocks"].iter().any(|kind| name.contains(kind)) {
             let mut bytes = fs::read(&path).unwrap();
-            bytes.iter_mut().for_each(|byte| *byte ^= 1);
+            for byte in &mut bytes {
+                *byte ^= 1;
+            }
             fs::write(&path, bytes).unwrap();
             spoilt += 1;
         }
