@@ -238,7 +238,14 @@ fn nobody_is_reached_over_the_network() {
 fn nothing_outside_is_written() {
     for place in Place::all() {
         let outside = place.path("outside");
-        place.prevented(&["write", outside.to_str().unwrap()]);
+        // Where these folders lie beneath /tmp, a test has a /tmp of its own, which is gone with it.
+        let is_its_own = place.namespaces && outside.starts_with("/tmp");
+        let written = place.run(&["write", outside.to_str().unwrap()], LONG).unwrap();
+        assert!(
+            is_its_own || written.finished.code == PREVENTED,
+            "{}",
+            written.finished.words()
+        );
         let release = place.path("tree/plugin.php");
         place.prevented(&["write", release.to_str().unwrap()]);
         place.prevented(&["write", "/etc/passwd"]);
