@@ -24,6 +24,24 @@ pub struct Newest {
     pub tree: Tree,
 }
 
+/// The entry of a row that a `LEFT JOIN` may have left without one. Each query has a row type of its own.
+macro_rules! joined_entry {
+    ($row:ident) => {
+        $row.id.map(|id| AuditEntry {
+            id,
+            merchant_id: $row.merchant_id,
+            merchant_plugin_id: $row.merchant_plugin_id,
+            actor_id: $row.actor_id,
+            actor_type: $row.actor_type.unwrap_or_default(),
+            action: $row.action.unwrap_or_default(),
+            details: $row.details.unwrap_or_default(),
+            ip_address: $row.ip_address,
+            user_agent: $row.user_agent,
+            created_at_us: $row.created_at_us.unwrap_or_default(),
+        })
+    };
+}
+
 /// Becomes the sealer until the transaction ends; false when another replica is.
 ///
 /// # Errors
@@ -95,18 +113,7 @@ pub async fn waiting(tx: &mut Tx, limit: i64) -> Result<Vec<(i64, Uuid, Option<A
     Ok(rows
         .into_iter()
         .map(|row| {
-            let entry = row.id.map(|id| AuditEntry {
-                id,
-                merchant_id: row.merchant_id,
-                merchant_plugin_id: row.merchant_plugin_id,
-                actor_id: row.actor_id,
-                actor_type: row.actor_type.unwrap_or_default(),
-                action: row.action.unwrap_or_default(),
-                details: row.details.unwrap_or_default(),
-                ip_address: row.ip_address,
-                user_agent: row.user_agent,
-                created_at_us: row.created_at_us.unwrap_or_default(),
-            });
+            let entry = joined_entry!(row);
             (row.number, row.entry_id, entry)
         })
         .collect())
@@ -172,18 +179,7 @@ pub async fn export(db: &Db, from: u64, limit: i64) -> Result<Vec<ExportedEntry>
     .await?;
     rows.into_iter()
         .map(|row| {
-            let entry = row.id.map(|id| AuditEntry {
-                id,
-                merchant_id: row.merchant_id,
-                merchant_plugin_id: row.merchant_plugin_id,
-                actor_id: row.actor_id,
-                actor_type: row.actor_type.unwrap_or_default(),
-                action: row.action.unwrap_or_default(),
-                details: row.details.unwrap_or_default(),
-                ip_address: row.ip_address,
-                user_agent: row.user_agent,
-                created_at_us: row.created_at_us.unwrap_or_default(),
-            });
+            let entry = joined_entry!(row);
             Ok(ExportedEntry {
                 seq: u64::try_from(row.seq).ok(),
                 leaf: Some(digest(&row.leaf)?),
