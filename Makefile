@@ -41,7 +41,7 @@ sqlx: ## write .sqlx anew from the queries in the code (commit the outcome)
 	@$(CARGO) build --quiet -p plugmend-tests --bin plugmend-with-postgres
 	@$(BIN)/plugmend-with-postgres tests/setup/prepare-queries
 
-bench: ## the figures that must hold, each beside what it is compared with; PARTS="bytes agent detect ingest kill-switch" picks some
+bench: ## the figures that must hold, each beside what it is compared with; PARTS="bytes agent detect ingest kill-switch healing" picks some
 	@tests/setup/run-bench $(PARTS)
 
 soak: build ## kill agent and control plane at random moments for SOAK_MINUTES (15), then under SOAK_INCIDENTS (10000)

@@ -22,6 +22,8 @@ const BACKOFF_FLOOR: Duration = Duration::from_secs(10);
 const DRAIN_PAUSE: Duration = Duration::from_millis(500);
 /// An urgent heartbeat goes at most this often.
 const URGENT_EVERY: Duration = Duration::from_secs(5);
+/// One that tells of an illness goes at most this often; whoever finds one waits longer before it tells of the next.
+const ILLNESS_EVERY: Duration = Duration::from_secs(1);
 
 /// The interval that a control plane asked for, clamped to what can do no harm.
 pub fn clamp_interval(seconds: u32) -> Duration {
@@ -123,9 +125,10 @@ impl Rhythm {
         Due { close, send }
     }
 
-    /// Something happened that can not wait: the window closes now, unless one just did.
-    pub fn urgent(&mut self, now: Duration) {
-        let earliest = self.closed_at.map_or(now, |at| at + URGENT_EVERY.min(self.interval));
+    /// Something happened that can not wait, an `illness` least of all: the window closes now, unless one just did.
+    pub fn urgent(&mut self, now: Duration, illness: bool) {
+        let pause = if illness { ILLNESS_EVERY } else { URGENT_EVERY };
+        let earliest = self.closed_at.map_or(now, |at| at + pause.min(self.interval));
         self.close_at = self.close_at.min(earliest.max(now));
     }
 

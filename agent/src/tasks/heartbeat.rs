@@ -88,7 +88,8 @@ impl HeartbeatTask {
             };
             if urgent {
                 let now = self.now();
-                self.rhythm.urgent(now);
+                let illness = !self.common.board.shown().early.is_empty();
+                self.rhythm.urgent(now, illness);
             }
             let Some(done) = unless_stopped(self.turn(), &mut stop).await else {
                 break;

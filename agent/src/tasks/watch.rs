@@ -1,8 +1,11 @@
 //! Watches what the plugin says between two heartbeats: when it goes bad, or another version speaks, the heartbeat
 //! goes at once. Two eyes: a burst needs no history; the detector that the control plane runs over heartbeats runs here
-//! over windows of a few seconds, and knows what is usual for this plugin.
+//! over windows of a second, and knows what is usual for this plugin.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use plugmend_shared::{
     detect::{self, Finding, IncidentType, Observation, PluginState, Prior, Settings},
@@ -17,14 +20,16 @@ use crate::{
     platform::facts::machine_uptime,
 };
 
-/// How often it is looked.
-const EVERY: Duration = Duration::from_secs(5);
-/// Fewer failures between two looks are bad luck.
+/// How often the detector looks: it is given evidence by the second, so that it does not wait for a window to end.
+const EVERY: Duration = Duration::from_secs(1);
+/// A burst is looked for this often.
+const BURST_EVERY: Duration = Duration::from_secs(5);
+/// Fewer failures between two looks for a burst are bad luck.
 const ENOUGH: u64 = 5;
-/// So many looks without a burst end an episode: a shop that stays bad does not send all the time.
+/// So many looks without one end an episode: a shop that stays bad does not send all the time.
 const CALM_LOOKS: u32 = 12;
-/// What the detector finds sends at most one heartbeat early in this time.
-const EARLY_EVERY: Duration = Duration::from_mins(1);
+/// What the detector finds sends at most so many heartbeats early within this time: one illness may follow the other.
+const EARLY: (usize, Duration) = (3, Duration::from_mins(3));
 /// An illness is told of for this long after the detector has let go of it: what comes and goes is one illness.
 const TOLD_FOR: Duration = Duration::from_secs(30);
 /// What the detector has learnt is kept this often.
@@ -33,11 +38,17 @@ const KEEP_EVERY: Duration = Duration::from_mins(5);
 /// Watches until the agent stops.
 pub async fn run(common: Common, mut stop: watch::Receiver<bool>) {
     let mut watching = Watching::new(common.hub.counts());
+    let mut looked_at = common.hub.elapsed();
     let mut detector = Detector::open(&common);
     while rest(EVERY, &mut stop).await {
-        let now = common.hub.counts();
+        let (now, elapsed) = (common.hub.counts(), common.hub.elapsed());
         let found = detector.look(&common, &now);
-        if watching.look(now) || found {
+        let mut burst = false;
+        if elapsed.saturating_sub(looked_at) >= BURST_EVERY {
+            looked_at = elapsed;
+            burst = watching.look(now);
+        }
+        if burst || found {
             common.urgent.notify_one();
         }
     }
@@ -51,8 +62,8 @@ struct Detector {
     last: RequestCounts,
     looked_at: Duration,
     kept_at: Duration,
-    /// When it last sent a heartbeat early.
-    early_at: Option<Duration>,
+    /// When it last sent heartbeats early, oldest first.
+    early_at: VecDeque<Duration>,
     /// What is told to be ill, and when it last was.
     told: BTreeMap<IncidentType, Duration>,
 }
@@ -64,17 +75,13 @@ impl Detector {
             PluginState::default()
         });
         let now = common.hub.elapsed();
-        let settings = Settings {
-            heartbeat_interval_s: EVERY.as_secs_f64(),
-            ..Settings::default()
-        };
         Self {
             state,
-            settings,
+            settings: Settings::early(),
             last: common.hub.counts(),
             looked_at: now,
             kept_at: now,
-            early_at: None,
+            early_at: VecDeque::new(),
             told: BTreeMap::new(),
         }
     }
@@ -109,11 +116,7 @@ impl Detector {
             info!(kind = %finding.incident_type, confidence = finding.confidence, "the plugin falls ill");
         }
         common.board.show(|shown| add(&mut shown.early, findings.opened));
-        let may = self.early_at.is_none_or(|at| elapsed.saturating_sub(at) >= EARLY_EVERY);
-        if may {
-            self.early_at = Some(elapsed);
-        }
-        may
+        may_send(&mut self.early_at, elapsed)
     }
 
     fn keep(&self, common: &Common) {
@@ -121,6 +124,17 @@ impl Detector {
             warn!("what the detector has learnt could not be kept: {}", chain(&error));
         }
     }
+}
+
+/// Whether a heartbeat may go early at `now`, after those of before; notes it.
+fn may_send(before: &mut VecDeque<Duration>, now: Duration) -> bool {
+    let (most, within) = EARLY;
+    before.retain(|at| now.saturating_sub(*at) < within);
+    let may = before.len() < most;
+    if may {
+        before.push_back(now);
+    }
+    may
 }
 
 /// What is told to be ill at `now`: what is, and what was within [`TOLD_FOR`].
@@ -249,6 +263,16 @@ mod tests {
         assert_eq!(at(34, &[webhooks]), [webhooks]);
         assert_eq!(at(63, &[]), [webhooks]);
         assert_eq!(at(64, &[]), []);
+    }
+
+    #[test]
+    fn three_illnesses_in_three_minutes_are_told_of_at_once_and_no_more() {
+        let mut sent = VecDeque::new();
+        let mut may = |seconds| may_send(&mut sent, Duration::from_secs(seconds));
+        assert!(may(10) && may(30) && may(40));
+        assert!(!may(50) && !may(189));
+        assert!(may(190) && !may(200));
+        assert!(may(210));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     shop::shelf::{self, Shelf},
-    system::{AgentHost, Backstage, Hooks, Host, Options, Plugin, Probe, Terms, binaries},
+    system::{AgentHost, Backstage, Hooks, Host, Plugin, Probe, Terms, binaries},
     wait,
 };
 
@@ -41,10 +41,7 @@ pub async fn measure(table: &mut Table) -> Result<()> {
 }
 
 async fn at_rest(table: &mut Table) -> Result<()> {
-    let terms = Terms {
-        options: Options { heartbeat_s: 120 },
-        ..Terms::default()
-    };
+    let terms = Terms::with_heartbeat(120);
     let backstage = Backstage::start("shelf", "", terms).await?;
     let plugin = backstage.folder("site")?.join("shelf");
     shelf::write(&plugin, "1.0.0")?;
@@ -58,10 +55,7 @@ async fn at_rest(table: &mut Table) -> Result<()> {
 
 /// What an agent that is told to speak every second has grown to, and by how much, after some hundred heartbeats.
 async fn after_many(table: &mut Table) -> Result<()> {
-    let terms = Terms {
-        options: Options { heartbeat_s: 1 },
-        ..Terms::default()
-    };
+    let terms = Terms::with_heartbeat(1);
     let backstage = Backstage::start("shelf", "", terms).await?;
     let plugin = backstage.folder("site")?.join("shelf");
     shelf::write(&plugin, "1.0.0")?;

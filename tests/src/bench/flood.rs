@@ -21,7 +21,7 @@ use super::{
 use crate::{
     ports,
     shop::shelf::{self, Shelf},
-    system::{AgentHost, Backstage, Options, Terms},
+    system::{AgentHost, Backstage, Terms},
     wait,
 };
 
@@ -38,12 +38,7 @@ const BATCH: usize = 64;
 
 /// Measures one agent under a flood of datagrams by UDP, and asks the control plane what it heard of it.
 pub async fn measure(table: &mut Table) -> Result<()> {
-    let terms = Terms {
-        options: Options {
-            heartbeat_s: HEARTBEAT_S,
-        },
-        ..Terms::default()
-    };
+    let terms = Terms::with_heartbeat(HEARTBEAT_S);
     let backstage = Backstage::start("shelf", "", terms).await?;
     let plugin = backstage.folder("site")?.join("shelf");
     shelf::write(&plugin, "1.0.0")?;

@@ -7,6 +7,7 @@ mod bytes;
 mod detect;
 mod fixtures;
 mod flood;
+mod healing;
 mod host;
 mod ingest;
 mod kill_switch;
@@ -38,6 +39,9 @@ pub async fn run(only: &[String]) -> Result<bool> {
     }
     if wanted("kill-switch") {
         kill_switch::measure(&mut table).await?;
+    }
+    if wanted("healing") {
+        healing::measure(&mut table).await?;
     }
     table.print();
     Ok(table.holds())

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use self::{acts::Act, case::Course, say::Say, stage::Stage, summary::Summary};
+use crate::system::Pace;
 
 /// Runs the demo; whether everything that it claims was seen.
 ///
@@ -45,20 +46,9 @@ async fn play(say: &Say, stage: &mut Stage) -> Result<(Vec<Act>, Vec<Course>)> {
     Ok((acts, healing::play(say, stage).await?))
 }
 
-/// So that minutes become seconds.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// Seconds between heartbeats.
-    pub heartbeat_s: u32,
-    /// How long a change is watched, in seconds.
-    pub watch_s: u32,
-    /// Seconds between two looks.
-    pub interval_s: u32,
-}
-
-/// The demo's pace.
+/// The demo's pace: minutes become seconds.
 pub const PACE: Pace = Pace {
-    heartbeat_s: 2,
+    heartbeat_s: 5,
     watch_s: 4,
     interval_s: 1,
 };

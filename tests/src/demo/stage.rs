@@ -22,7 +22,7 @@ use crate::{
         payments::{self, Customers, Market},
     },
     system::{
-        AgentHost, ControlPlane, HOLDERS, Hooks, Host, Options, Plugin, Policy, Probe, Receiver, Releases, StagingDoor,
+        AgentHost, ControlPlane, HOLDERS, Hooks, Host, Options, Plugin, Probe, Receiver, Releases, StagingDoor,
         StagingRunner, THRESHOLD, Watcher, binaries, node_version, sql,
     },
 };
@@ -204,11 +204,7 @@ async fn control_plane(say: &Say, home: &Path, postgres: &Postgres, door: &Stagi
     let mut env = door.env();
     env.push(("PLUGMEND_WEBHOOK_NETWORKS", "127.0.0.0/8".to_owned()));
     let control_plane = ControlPlane::start_with(home, &database, options, &env)?;
-    let policy = Policy {
-        watch_s: PACE.watch_s,
-        interval_s: PACE.interval_s,
-    };
-    policy.set(&database).await?;
+    PACE.set(&database).await?;
     sql::run(&database, QUICK).await?;
     say.line(&format!(
         "control plane: API {}, agents' gateway {} (mutual TLS)",

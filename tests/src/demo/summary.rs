@@ -63,7 +63,8 @@ impl Summary {
     /// Whether everything was as it should be.
     pub fn holds(&self) -> bool {
         let told = self.told.0 > 0 && self.told.1 > 0;
-        self.report.is_clean() && self.orders.lost == 0 && self.orders.doubled == 0 && told
+        let in_time = timeline::holds(&self.courses);
+        in_time && self.report.is_clean() && self.orders.lost == 0 && self.orders.doubled == 0 && told
     }
 
     /// Prints it.

@@ -55,7 +55,8 @@ impl Chatter {
                     Ok("fail when busy") => is_busy.load(Ordering::Relaxed) && count % 5 < 3,
                     _ => false,
                 };
-                let line = format!("requests:1|c|#ok:true\nwebhook:1|c|#ok:{}\nlatency:9|ms", !fails);
+                let error = if fails { "\nerrors:1|c" } else { "" };
+                let line = format!("requests:1|c|#ok:true\nwebhook:1|c|#ok:{}\nlatency:9|ms{error}", !fails);
                 // An agent that is away misses it, as it would in a shop.
                 let _ = socket.send_to(line.as_bytes(), agent);
                 count = count.wrapping_add(1);

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{AgentHost, ControlPlane, Ended, Host, Options, Policy, Releases};
+use super::{AgentHost, ControlPlane, Ended, Host, Options, Pace, Releases};
 use crate::postgres::{Durability, Postgres};
 
 /// How a folder becomes one version of the plugin.
@@ -30,10 +30,8 @@ pub struct Backstage {
 /// What may differ from one backstage to another.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
-    /// How a change is watched.
-    pub policy: Policy,
-    /// The control plane's.
-    pub options: Options,
+    /// How fast everything goes.
+    pub pace: Pace,
     /// Postgres'.
     pub durability: Durability,
 }
@@ -42,12 +40,25 @@ impl Default for Terms {
     /// Quick ones, for tests.
     fn default() -> Self {
         Self {
-            policy: Policy {
+            pace: Pace {
                 watch_s: 1,
-                interval_s: 1,
+                ..Pace::default()
             },
-            options: Options::default(),
             durability: Durability::Relaxed,
+        }
+    }
+}
+
+impl Terms {
+    /// Quick ones, but for so many seconds between heartbeats.
+    pub fn with_heartbeat(heartbeat_s: u32) -> Self {
+        let quick = Self::default();
+        Self {
+            pace: Pace {
+                heartbeat_s,
+                ..quick.pace
+            },
+            ..quick
         }
     }
 }
@@ -58,8 +69,11 @@ impl Backstage {
         let home = crate::shop::php::open_folder()?;
         let postgres = Postgres::obtain(terms.durability)?;
         let database = postgres.database("plugmend_host").await?;
-        let control_plane = ControlPlane::start(&home.path().join("control-plane"), &database, terms.options)?;
-        terms.policy.set(&database).await?;
+        let options = Options {
+            heartbeat_s: terms.pace.heartbeat_s,
+        };
+        let control_plane = ControlPlane::start(&home.path().join("control-plane"), &database, options)?;
+        terms.pace.set(&database).await?;
         let releases = Releases::begin(&home.path().join("engineers"), product, &control_plane)?;
         Ok(Self {
             releases,

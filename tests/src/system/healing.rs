@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::{LIMIT, Receiver, StagingDoor, StagingRunner, Whole, WriteVersion, sql};
+use super::{LIMIT, Pace, Receiver, StagingDoor, StagingRunner, Whole, WriteVersion, sql};
 use crate::{
     postgres::{Durability, Postgres},
     shop::chatter::{self, Chatter},
@@ -18,7 +18,8 @@ const SMOKE_TEST: &str = "\n[[smoke_tests]]\nname = \"it is whole\"\nargv = [\"s
 /// So that a cure may follow the other at once; everything else is as it comes.
 const QUICK: &str =
     "UPDATE ops_policy SET autopatch_cooldown_seconds = 0, autopatch_max_attempts_per_day = 20 WHERE id = 1";
-/// The longest that a whole healing may take here: an illness that is found slowly, a trial, a confirmation.
+/// The longest that a whole healing may take here, beside the pace: an illness that is found slowly, a trial, a
+/// confirmation.
 const HEALED_WITHIN: Duration = Duration::from_mins(2);
 
 /// What may differ.
@@ -27,6 +28,8 @@ pub struct Plan {
     pub first: WriteVersion,
     /// Further variables of the control plane's environment.
     pub env: Vec<(&'static str, String)>,
+    /// How fast everything goes.
+    pub pace: Pace,
 }
 
 impl Default for Plan {
@@ -34,6 +37,7 @@ impl Default for Plan {
         Self {
             first: chatter::write_fragile,
             env: Vec::new(),
+            pace: Pace::default(),
         }
     }
 }
@@ -50,6 +54,7 @@ pub struct Healing {
     pub merchant: Receiver,
     /// What ops are told.
     pub ops: Receiver,
+    pace: Pace,
 }
 
 impl Healing {
@@ -60,7 +65,7 @@ impl Healing {
         env.push(("PLUGMEND_WEBHOOK_NETWORKS", "127.0.0.0/8".to_owned()));
         env.extend(plan.env);
         let postgres = Postgres::obtain(Durability::Relaxed)?;
-        let whole = Whole::with(postgres, "exchange", &env, plan.first).await?;
+        let whole = Whole::with(postgres, "exchange", &env, plan.first, plan.pace).await?;
         sql::run(whole.control_plane.database_url(), QUICK).await?;
         let api = whole.control_plane.ops();
         let this = Self {
@@ -69,6 +74,7 @@ impl Healing {
             merchant: Receiver::start(&api, Some(whole.agent.merchant_id())).await?,
             ops: Receiver::start(&api, None).await?,
             whole,
+            pace: plan.pace,
         };
         let counted = format!(
             "SELECT coalesce(sum(webhook_total), 0)::text FROM plugin_telemetry WHERE plugin_id = '{}'",
@@ -163,7 +169,8 @@ impl Healing {
 
     /// Waits for a value, for as long as a whole healing may take.
     pub async fn until<T>(&self, what: &str, look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
-        let found = wait::until_async(what, HEALED_WITHIN.max(LIMIT), look).await;
+        let pace = Duration::from_secs(u64::from(self.pace.heartbeat_s * 4 + self.pace.watch_s));
+        let found = wait::until_async(what, HEALED_WITHIN.max(LIMIT) + pace, look).await;
         match found {
             Ok(value) => Ok(value),
             Err(error) => {

@@ -22,7 +22,7 @@ pub use self::{
     healing::{Healing, Plan},
     ops::{Ops, OpsKey},
     outcome::Ended,
-    policy::Policy,
+    policy::Pace,
     receiver::{Receiver, Told},
     releases::{HOLDERS, Releases, THRESHOLD},
     staging::{StagingDoor, StagingRunner},

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    AgentHost, ControlPlane, Ended, Hooks, Host, Options, Plugin, Policy, Probe, Releases, Watcher, WriteVersion,
+    AgentHost, ControlPlane, Ended, Hooks, Host, Options, Pace, Plugin, Probe, Releases, Watcher, WriteVersion,
 };
 use crate::{
     ports,
@@ -61,29 +61,28 @@ impl Whole {
 
     /// The same on this Postgres.
     pub async fn on(postgres: Postgres, layout: &str) -> Result<Self> {
-        Self::with(postgres, layout, &[], shelf::write).await
+        Self::with(postgres, layout, &[], shelf::write, Pace::default()).await
     }
 
-    /// The same with more in the control plane's environment, and a version [`FIRST`] as `write` lays it out.
+    /// The same with more in the control plane's environment, a version [`FIRST`] as `write` lays it out, and a pace.
     pub async fn with(
         postgres: Postgres,
         layout: &str,
         environment: &[(&str, String)],
         write: WriteVersion,
+        pace: Pace,
     ) -> Result<Self> {
         let home = tempfile::Builder::new().prefix("plugmend-e2e-").tempdir()?;
         let database = postgres.database("plugmend_e2e").await?;
         let control_plane = ControlPlane::start_with(
             &home.path().join("control-plane"),
             &database,
-            Options::default(),
+            Options {
+                heartbeat_s: pace.heartbeat_s,
+            },
             environment,
         )?;
-        let policy = Policy {
-            watch_s: 2,
-            interval_s: 1,
-        };
-        policy.set(&database).await?;
+        pace.set(&database).await?;
         let releases = Releases::begin(&home.path().join("engineers"), PRODUCT, &control_plane)?;
         let plugin = home.path().join("site/plugins/shelf");
         write(&plugin, FIRST)?;

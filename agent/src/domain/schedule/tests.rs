@@ -73,11 +73,17 @@ fn after_an_outage_a_fleet_comes_back_spread_over_the_interval() {
 fn an_urgent_heartbeat_goes_at_once_but_not_again_and_again() {
     let mut rhythm = Rhythm::start(plugin(7), INTERVAL, 0);
     rhythm.closed(Duration::from_secs(1), wall(1_700_000_000));
-    rhythm.urgent(Duration::from_mins(1));
+    rhythm.urgent(Duration::from_mins(1), false);
     assert_eq!(rhythm.wake_at(), Duration::from_mins(1));
     rhythm.closed(Duration::from_mins(1), wall(1_700_000_060));
-    rhythm.urgent(Duration::from_secs(61));
+    rhythm.urgent(Duration::from_secs(61), false);
     assert_eq!(rhythm.wake_at(), Duration::from_secs(65));
+    rhythm.urgent(Duration::from_millis(60_500), true);
+    assert_eq!(
+        rhythm.wake_at(),
+        Duration::from_secs(61),
+        "an illness is told of at once"
+    );
 }
 
 proptest! {
