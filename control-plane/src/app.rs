@@ -19,8 +19,8 @@ use crate::{
         auth::TokenVerifier,
     },
     jobs::{
-        Deliveries, FleetFindings, ForgetAnswers, ForgetIdentities, OverdueCommands, Reconciler, RepositoryFreshness,
-        Runner, SilentPlugins, TelemetryPartitions, TidyWebhooks,
+        Deliveries, FleetFindings, ForgetAnswers, ForgetIdentities, ForgetJudgements, OverdueCommands, Reconciler,
+        RepositoryFreshness, Runner, SilentPlugins, TelemetryPartitions, TidyWebhooks,
     },
     lifecycle::Lifecycle,
     notify::Sender,
@@ -149,6 +149,7 @@ fn start_jobs(settings: &Settings, state: &AppState, lifecycle: &mut Lifecycle) 
         Arc::new(TelemetryPartitions::new(db.clone(), settings.telemetry_days)),
         Arc::new(RepositoryFreshness::new(db.clone(), state.repo.clone())),
         Arc::new(ForgetAnswers::new(db.clone())),
+        Arc::new(ForgetJudgements::new(db.clone())),
         Arc::new(SilentPlugins::new(db.clone())),
         Arc::new(FleetFindings::new(db.clone())),
         Arc::new(ForgetIdentities::new(db.clone(), settings.gateway.certificate_grace)),

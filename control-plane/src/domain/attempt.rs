@@ -167,7 +167,8 @@ pub fn order_kind(method: Method) -> CommandKind {
 }
 
 /// Who wants a cure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// The loop itself.
     Automatic,

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::runner::{Activation, Reconciler};
 use crate::{
     domain::heartbeat::OLDEST_WINDOW,
+    service::policy::JUDGEMENTS_LAST,
     store::{self, Db, StoreError},
 };
 
@@ -87,6 +88,38 @@ impl Reconciler for ForgetAnswers {
         let mut tx = self.db.begin().await?;
         let forgotten = store::idempotency::forget(&mut tx, before, i64::from(FORGET_AT_ONCE)).await?;
         tx.commit().await.map_err(StoreError::from)?;
+        Ok(Activation {
+            done: forgotten,
+            more: forgotten == u64::from(FORGET_AT_ONCE),
+        })
+    }
+}
+
+/// Forgets judgements once no dry run of a policy reaches back to them.
+pub struct ForgetJudgements {
+    db: Db,
+}
+
+impl ForgetJudgements {
+    /// Over a database.
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+}
+
+#[async_trait]
+impl Reconciler for ForgetJudgements {
+    fn name(&self) -> &'static str {
+        "old judgements"
+    }
+
+    fn every(&self) -> Duration {
+        HOURLY
+    }
+
+    async fn activate(&self, now: Timestamp) -> anyhow::Result<Activation> {
+        let before = now.checked_sub(JUDGEMENTS_LAST)?;
+        let forgotten = store::judgement::forget(&self.db, before, i64::from(FORGET_AT_ONCE)).await?;
         Ok(Activation {
             done: forgotten,
             more: forgotten == u64::from(FORGET_AT_ONCE),

@@ -23,7 +23,7 @@ pub use commands::OverdueCommands;
 pub use deliveries::{Deliveries, TidyWebhooks};
 pub use fleet::FleetFindings;
 pub use hints::follow_hints;
-pub use housekeeping::{ForgetAnswers, ForgetIdentities, TelemetryPartitions};
+pub use housekeeping::{ForgetAnswers, ForgetIdentities, ForgetJudgements, TelemetryPartitions};
 pub use incidents::Incidents;
 pub use learning::Learning;
 pub use repository::RepositoryFreshness;

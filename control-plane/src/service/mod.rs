@@ -14,6 +14,7 @@ pub mod learn;
 pub mod merchant;
 pub mod once;
 pub mod plugin;
+pub mod policy;
 pub mod release;
 pub mod secret;
 pub mod secret_box;

@@ -18,6 +18,7 @@ pub mod healing_feed;
 pub mod heartbeat;
 pub mod idempotency;
 pub mod incident;
+pub mod judgement;
 pub mod lesson;
 pub mod merchant;
 pub mod model;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use plugmend_shared::{
     bundle::manifest::Impact,
+    detect::Severity,
     ids::{Digest, MerchantId},
 };
 
@@ -12,7 +13,6 @@ use super::{Cure, PluginFacts, Policy, Reason, ReleaseFacts, Verdict, Whitelist}
 use crate::domain::{
     approval::{OpsRole, Quorum},
     attempt::{Origin, installs},
-    incident::Incident,
 };
 
 /// When what may pass by itself is looked at again.
@@ -20,11 +20,11 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(30);
 /// The fleet's share leaves room for one plugin, however small the fleet.
 const ALWAYS_CHANGING: u64 = 1;
 
-/// Judges a cure for an incident. `release` is what would be installed; none for settings, and for a release that is
+/// Judges a cure for an incident of that severity. `release` is what would be installed; none for settings, and for a release that is
 /// not known.
 pub fn judge(
     policy: &Policy,
-    incident: &Incident,
+    severity: Severity,
     cure: &Cure,
     release: Option<&ReleaseFacts>,
     plugin: &PluginFacts,
@@ -44,7 +44,7 @@ pub fn judge(
             again_at: Some(again_at),
         };
     }
-    let asked = questions(policy, incident, cure, release, plugin);
+    let asked = questions(policy, severity, cure, release, plugin);
     let of = asked
         .iter()
         .map(|(_, quorum)| quorum.clone())
@@ -152,14 +152,14 @@ fn may_change(share: f64, fleet: u64) -> u64 {
 /// What people must say yes to, and who.
 fn questions(
     policy: &Policy,
-    incident: &Incident,
+    severity: Severity,
     cure: &Cure,
     release: Option<&ReleaseFacts>,
     plugin: &PluginFacts,
 ) -> Vec<(Reason, Quorum)> {
     let mut asked = Vec::new();
     if cure.origin == Origin::Automatic {
-        for reason in doubts(policy, incident, cure, plugin) {
+        for reason in doubts(policy, severity, cure, plugin) {
             asked.push((reason, Quorum::anyone()));
         }
     }
@@ -179,7 +179,7 @@ fn questions(
     asked
 }
 
-fn doubts(policy: &Policy, incident: &Incident, cure: &Cure, plugin: &PluginFacts) -> Vec<Reason> {
+fn doubts(policy: &Policy, severity: Severity, cure: &Cure, plugin: &PluginFacts) -> Vec<Reason> {
     let mut doubts = Vec::new();
     match &policy.whitelist {
         Whitelist::Only(merchants) if !merchants.contains(&plugin.merchant_id) => doubts.push(Reason::NotWhitelisted),
@@ -188,8 +188,7 @@ fn doubts(policy: &Policy, incident: &Incident, cure: &Cure, plugin: &PluginFact
     if !in_canary(policy, plugin.merchant_id) {
         doubts.push(Reason::NotInCanary);
     }
-    if policy.max_severity.is_none_or(|most| incident.severity > most) {
-        let severity = incident.severity;
+    if policy.max_severity.is_none_or(|most| severity > most) {
         doubts.push(Reason::SeverityTooHigh { severity });
     }
     // Also what is no number is not sure enough.

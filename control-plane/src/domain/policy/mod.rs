@@ -1,10 +1,12 @@
 //! May this cure be applied now, by itself? One pure function from the policy and the facts to allow, needs approval
 //! (of whom) or refuse, with the reasons that people are shown.
 
+mod change;
 mod judge;
 #[cfg(test)]
 mod properties;
 mod reason;
+mod replay;
 mod row;
 mod schedule;
 #[cfg(test)]
@@ -18,14 +20,17 @@ use plugmend_shared::{
     protocol::command::HealthPolicy,
 };
 use semver::Version;
+use serde::{Deserialize, Serialize};
 
 use super::{
     approval::{Approval, Quorum},
     attempt::{Method, Origin},
 };
 
+pub use change::{BadChange, PolicyChange, Problem};
 pub use judge::{in_canary, judge, judge_turn};
 pub use reason::Reason;
+pub use replay::{Grounds, Outcome, ShownReason};
 pub use row::PolicyRow;
 pub use schedule::{BadWindow, MaintenanceWindow};
 
@@ -84,7 +89,7 @@ pub struct Canary {
 }
 
 /// The cure that is judged.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cure {
     /// How.
     pub method: Method,
@@ -99,7 +104,7 @@ pub struct Cure {
 }
 
 /// What is known of the release that would be installed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReleaseFacts {
     /// Its name.
     pub digest: Digest,
@@ -116,7 +121,7 @@ pub struct ReleaseFacts {
 }
 
 /// What is known of the plugin and the fleet around it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PluginFacts {
     /// Whose it is.
     pub merchant_id: MerchantId,

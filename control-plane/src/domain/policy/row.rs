@@ -4,12 +4,13 @@ use std::str::FromStr as _;
 
 use jiff::SignedDuration;
 use plugmend_shared::{detect::Severity, ids::MerchantId, protocol::command::HealthPolicy};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Canary, Policy, Whitelist};
 
 /// The row of `ops_policy`, as it is stored: percents, seconds, lists in JSON.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(
     missing_docs,
     clippy::struct_excessive_bools,

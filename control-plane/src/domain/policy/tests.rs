@@ -77,7 +77,7 @@ impl Case {
         let policy = Policy::from(self.row.clone());
         judge(
             &policy,
-            &self.incident,
+            self.incident.severity,
             &self.cure,
             self.release.as_ref(),
             &self.plugin,

@@ -8,6 +8,7 @@ pub mod enrolment_tokens;
 mod incidents;
 mod merchants;
 mod plugins;
+mod policy;
 mod releases;
 mod secrets;
 mod webhooks;
@@ -49,6 +50,10 @@ pub fn router() -> Router<AppState> {
         .route("/api/ops/plugins/{id}/commands", post(commands::create))
         .route("/api/ops/plugins/{id}/secret", post(secrets::rotate))
         .route("/api/ops/commands/{id}", get(commands::show))
+        .route("/api/ops/policy", get(policy::show).patch(policy::change))
+        .route("/api/ops/policy/history", get(policy::history))
+        .route("/api/ops/policy/kill-switch", post(policy::kill_switch))
+        .route("/api/ops/policy/dry-run", post(policy::dry_run))
         .route("/api/ops/releases", get(releases::list))
         .route("/api/ops/releases/publish", post(releases::publish))
         .route(

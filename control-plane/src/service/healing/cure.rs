@@ -13,7 +13,7 @@ use crate::{
         attempt::{Attempt, Method, Origin, Status, installs, order_kind},
         decision::Decision,
         incident::Incident,
-        policy::{Cure, PluginFacts, Policy, ReleaseFacts, Verdict, judge},
+        policy::{Cure, Grounds, PluginFacts, Policy, ReleaseFacts, Verdict},
     },
     service::command::Recipient,
     store::{self, StoreError, Tx, attempt::PluginSituation},
@@ -23,10 +23,8 @@ use crate::{
 pub struct Judged {
     /// The judgement.
     pub verdict: Verdict,
-    /// What would be installed.
-    pub release: Option<ReleaseFacts>,
-    /// How many plugins there are.
-    pub fleet_size: u64,
+    /// What it rests on.
+    pub grounds: Grounds,
 }
 
 /// The attempt that a decision comes to; none when there is nothing to be done to the plugin.
@@ -112,10 +110,15 @@ pub async fn judge_attempt(
         impact: attempt.impact,
         origin: attempt.origin,
     };
-    Ok(Judged {
-        verdict: judge(policy, incident, &cure, release.as_ref(), &plugin, now),
+    let grounds = Grounds {
+        severity: incident.severity,
+        cure,
         release,
-        fleet_size: plugin.fleet_size,
+        plugin,
+    };
+    Ok(Judged {
+        verdict: grounds.judge(policy, now),
+        grounds,
     })
 }
 

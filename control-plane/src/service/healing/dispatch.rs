@@ -57,11 +57,11 @@ impl Healing {
             }
             if takes_turns && judged.verdict == Verdict::Allow {
                 let changing = store::attempt::changing(&mut tx, attempt.id).await?;
-                judged.verdict = judge_turn(&policy, changing, judged.fleet_size, now);
+                judged.verdict = judge_turn(&policy, changing, judged.grounds.plugin.fleet_size, now);
             }
         }
         if judged.verdict == Verdict::Allow {
-            let before = goes_to_the_one_before(&attempt, judged.release.as_ref());
+            let before = goes_to_the_one_before(&attempt, judged.grounds.release.as_ref());
             let id = CommandId::from_parts(now, self.entropy.bytes()?);
             give_order(&mut tx, &policy, (&held, &attempt), before, id, now).await?;
         } else {

@@ -221,7 +221,7 @@ async fn begin(
     now: Timestamp,
 ) -> Result<(), HealingError> {
     let judged = cure::judge_attempt(tx, policy, &held.incident, &attempt, now).await?;
-    attempt.release_digest = judged.release.as_ref().map(|release| release.digest);
+    attempt.release_digest = judged.grounds.release.as_ref().map(|release| release.digest);
     let mut first_look = now;
     let mut needed = None;
     match &judged.verdict {
@@ -235,6 +235,7 @@ async fn begin(
             reasons,
             again_at: None,
         } => {
+            remember(tx, held, None, &judged, now).await?;
             escalate_for(tx, held, reasons, now).await?;
             return Ok(());
         }
@@ -253,6 +254,7 @@ async fn begin(
         store::incident::look_again(tx, held.incident.id, now + WAITING).await?;
         return Ok(());
     }
+    remember(tx, held, Some(attempt.id), &judged, now).await?;
     let details = json!({
         "attempt_id": attempt.id, "incident_id": attempt.incident_id, "method": attempt.method.as_str(),
         "from_version": attempt.from_version, "to_version": attempt.to_version, "release_digest": attempt.release_digest,
@@ -275,6 +277,18 @@ async fn begin(
         _ => store::incident::look_again(tx, held.incident.id, now + MINDED).await?,
     }
     Ok(())
+}
+
+/// Keeps what the policy said, so that another one can be asked the same.
+pub async fn remember(
+    tx: &mut Tx,
+    held: &Held,
+    attempt: Option<AttemptId>,
+    judged: &cure::Judged,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let about = (&held.incident, held.merchant_id);
+    store::judgement::insert(tx, about, attempt, (&judged.verdict, &judged.grounds), now).await
 }
 
 /// Who must say yes and why, as it is kept with the attempt.

@@ -12,7 +12,7 @@ use super::{
     cure,
     dispatch::hold_back,
     end::{self, End},
-    incident::{about, approval_needed},
+    incident::{about, approval_needed, remember},
 };
 use crate::{
     domain::{
@@ -217,7 +217,7 @@ async fn order(
     }
     let mut attempt = wanted(held, &situation, (method, action), id, now)?;
     let first = cure::judge_attempt(tx, policy, &held.incident, &attempt, now).await?;
-    attempt.release_digest = first.release.as_ref().map(|release| release.digest);
+    attempt.release_digest = first.grounds.release.as_ref().map(|release| release.digest);
     // Who orders it says yes to it.
     attempt.approvals = who
         .roles
@@ -251,6 +251,7 @@ async fn order(
     if !store::attempt::insert(tx, &attempt, &who.subject, look, &words, now).await? {
         return Err(ManualError::UnderWay);
     }
+    remember(tx, held, Some(id), &judged, now).await?;
     if needed.is_some() {
         hold_back(tx, policy, (held, &attempt), &judged.verdict, now)
             .await
