@@ -76,7 +76,7 @@ impl Desk {
     /// What was sent or is to be.
     fn deliveries(&self, words: &[&str]) -> Vec<Value> {
         let found = self.does(&[&["webhook", "deliveries"], words].concat());
-        found.as_array().unwrap().clone()
+        found["deliveries"].as_array().unwrap().clone()
     }
 
     /// Waits until the deliveries are as `wanted`.
@@ -237,7 +237,7 @@ async fn webhooks_are_run_from_the_command_line() {
     assert!(desk.fails(&add, 1).contains("not there yet"));
     let other = desk.file("other");
     let again = [&add[..7], &[other.as_str()]].concat();
-    assert!(desk.fails(&again, 3).contains("go to this address already"));
+    assert!(desk.fails(&again, 5).contains("go to this address already"));
     assert!(!Path::new(&other).exists());
     let never = [
         "webhook",
@@ -249,8 +249,8 @@ async fn webhooks_are_run_from_the_command_line() {
         "--secret-out",
         &other,
     ];
-    assert!(desk.fails(&never, 3).contains("http"));
-    assert_eq!(desk.does(&["webhook", "list"]).as_array().unwrap().len(), 1);
+    assert!(desk.fails(&never, 2).contains("http"));
+    assert_eq!(desk.does(&["webhook", "list"])["webhooks"].as_array().unwrap().len(), 1);
 
     // Two events that it does not take; then it is disabled, and they are given up.
     desk.tamper("INSERT INTO outbox_events (kind, data) VALUES ('plugin.incident_created', '{}'), ('plugin.incident_created', '{}')")
@@ -272,7 +272,7 @@ async fn webhooks_are_run_from_the_command_line() {
     assert_eq!(desk.does(&["webhook", "replay", "--all-of", &hook])["deliveries"], 1);
     let all_taken = |all: &[Value]| all.iter().all(|one| one["status"] == "delivered");
     desk.until("both taken", all_taken).await;
-    let hooks = desk.does(&["webhook", "list"]);
+    let hooks = desk.does(&["webhook", "list"])["webhooks"].clone();
     assert_eq!(
         (&hooks[0]["status"], &hooks[0]["success_count"]),
         (&"active".into(), &2.into())
@@ -281,11 +281,11 @@ async fn webhooks_are_run_from_the_command_line() {
     // What people get wrong.
     let nobody = "00000000-0000-4000-8000-000000000009";
     assert!(
-        desk.fails(&["webhook", "replay", nobody], 3)
+        desk.fails(&["webhook", "replay", nobody], 4)
             .contains("no such delivery")
     );
     assert!(
-        desk.fails(&["webhook", "disable", nobody], 3)
+        desk.fails(&["webhook", "disable", nobody], 4)
             .contains("no such webhook")
     );
     assert!(desk.fails(&["webhook", "replay"], 2).contains("required"));
@@ -319,16 +319,19 @@ async fn what_merchants_wish_is_said_from_the_command_line() {
     assert_eq!(desk.does(&["merchant", "opt-in", id])["autopatch_opt_out"], false);
     desk.does(&["merchant", "window", id, "--any-time"]);
     assert!(desk.does(&["merchant", "show", id])["maintenance_window"].is_null());
-    assert_eq!(desk.does(&["merchant", "list"]).as_array().unwrap().len(), 1);
+    assert_eq!(
+        desk.does(&["merchant", "list"])["merchants"].as_array().unwrap().len(),
+        1
+    );
     let never = ["merchant", "window", id, "--from", "25:00", "--to", "05:00"];
-    assert!(desk.fails(&never, 3).contains("HH:MM"));
+    assert!(desk.fails(&never, 2).contains("HH:MM"));
     assert!(
         desk.fails(&["merchant", "window", id, "--from", "22:00"], 2)
             .contains("--to")
     );
     let nobody = "00000000-0000-4000-8000-000000000009";
     assert!(
-        desk.fails(&["merchant", "show", nobody], 3)
+        desk.fails(&["merchant", "show", nobody], 4)
             .contains("no such merchant")
     );
 }

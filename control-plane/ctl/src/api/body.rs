@@ -16,8 +16,8 @@ const STEP: usize = 128 * 1024;
 pub enum Payload {
     /// Bytes that are at hand; `None` once sent.
     Bytes(Option<Bytes>),
-    /// A file and how many of its bytes are still to be sent.
-    File(File, u64),
+    /// A file, how many of its bytes are still to be sent, and who is told of those that go.
+    File(File, u64, Box<dyn Fn(u64) + Send>),
 }
 
 impl Body for Payload {
@@ -27,21 +27,24 @@ impl Body for Payload {
     fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         Poll::Ready(match self.get_mut() {
             Self::Bytes(bytes) => bytes.take().map(|b| Ok(Frame::data(b))),
-            Self::File(_, 0) => None,
+            Self::File(_, 0, _) => None,
             // A local file, read by a program that does nothing else meanwhile: no other task is held up.
-            Self::File(file, left) => Some(next(file, left).map(|b| Frame::data(b.into()))),
+            Self::File(file, left, tell) => Some(next(file, left).map(|b| {
+                tell(b.len() as u64);
+                Frame::data(b.into())
+            })),
         })
     }
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(match self {
             Self::Bytes(bytes) => bytes.as_ref().map_or(0, |b| b.len() as u64),
-            Self::File(_, left) => *left,
+            Self::File(_, left, _) => *left,
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Bytes(None) | Self::File(_, 0))
+        matches!(self, Self::Bytes(None) | Self::File(_, 0, _))
     }
 }
 

@@ -1,35 +1,27 @@
 //! One request at a time, over HTTP or HTTPS.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::{Method, Request, StatusCode, Uri, body::Bytes, header};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use plugmend_shared::protocol::problem::Problem;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
-use super::{ApiError, Connection, body::Payload};
+use super::{
+    ApiError, Connection, Query,
+    body::Payload,
+    connect::{self, Http},
+};
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
-/// The most pages that a list is read over; longer ones are for programs of one's own.
-const MAX_PAGES: usize = 100;
 /// The longest that one request may take; publishing hashes every file anew.
 const TIMEOUT: Duration = Duration::from_mins(5);
-/// Where systems keep the certificates that they trust.
-const SYSTEM_CA: [&str; 3] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-];
-
-type Http = Client<HttpsConnector<HttpConnector>, Payload>;
+/// How often a write with an `Idempotency-Key` is sent when its answer is lost.
+const TRIES: u32 = 3;
 
 /// The control plane, ready to be asked.
 pub struct Api {
@@ -37,6 +29,24 @@ pub struct Api {
     token: Option<SecretString>,
     http: Http,
     runtime: tokio::runtime::Runtime,
+}
+
+/// A request.
+struct Call<'a> {
+    method: Method,
+    path: &'a str,
+    body: Payload,
+    kind: Option<&'static str>,
+    headers: &'a [(&'static str, String)],
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// Its body.
+    pub body: Bytes,
 }
 
 impl Api {
@@ -49,27 +59,17 @@ impl Api {
         let uri: Uri = base
             .parse()
             .with_context(|| format!("--api {base} is not an address"))?;
-        let token = token(connection.token_file.as_deref())?;
+        let token = connect::token(connection.token_file.as_deref())?;
         let host = uri.host().with_context(|| format!("--api {base} has no host"))?;
         let local = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
         if uri.scheme_str() == Some("http") && !local && token.is_some() {
             bail!("--api {base} would send your token in the clear; use https");
         }
-        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots(connection.api_ca.as_deref(), uri.scheme_str() == Some("https"))?)
-            .with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .build();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self {
-            base,
             token,
-            http: Client::builder(TokioExecutor::new()).build(connector),
-            runtime,
+            http: connect::http(connection.api_ca.as_deref(), uri.scheme_str() == Some("https"))?,
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+            base,
         })
     }
 
@@ -78,52 +78,23 @@ impl Api {
     /// # Errors
     /// When it can not be reached or refuses.
     pub fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let (status, body) = self.send(Method::GET, path, Payload::Bytes(None), None)?;
-        json(status, &body)
+        self.ask(path)?.json()
     }
 
-    /// A list, all of its pages: `{<name>: [...], next}`, where `next` goes on as `?after=`. One that is longer than
-    /// [`MAX_PAGES`] is cut, and that is said on standard error.
+    /// `GET` of a path with a query, JSON.
     ///
     /// # Errors
     /// When it can not be reached or refuses.
-    pub fn list(&self, path: &str, name: &str) -> anyhow::Result<Vec<Value>> {
-        let mut out = Vec::new();
-        let goes_on = self.pages(path, name, MAX_PAGES, &mut |page| {
-            out.extend(page);
-            Ok(true)
-        })?;
-        if goes_on {
-            eprintln!("plugmend: the list goes on; these are the first {}", out.len());
-        }
-        Ok(out)
+    pub fn find(&self, query: &Query) -> anyhow::Result<Value> {
+        self.get(query.as_str())
     }
 
-    /// Takes a list page by page, at most `most` of them, until `take` has enough (false); whether it goes on.
+    /// `GET`, whatever comes back.
     ///
     /// # Errors
-    /// When it can not be reached or refuses, or `take` does.
-    pub fn pages(
-        &self,
-        path: &str,
-        name: &str,
-        most: usize,
-        take: &mut dyn FnMut(Vec<Value>) -> anyhow::Result<bool>,
-    ) -> anyhow::Result<bool> {
-        let mut page = self.get(path)?;
-        for read in 1.. {
-            let entries = page.get_mut(name).and_then(Value::as_array_mut).map(std::mem::take);
-            let wants_more = take(entries.unwrap_or_default())?;
-            let Some(next) = page.get("next").and_then(Value::as_str) else {
-                break;
-            };
-            if !wants_more || read >= most {
-                return Ok(true);
-            }
-            let sign = if path.contains('?') { '&' } else { '?' };
-            page = self.get(&format!("{path}{sign}after={next}"))?;
-        }
-        Ok(false)
+    /// When it can not be reached.
+    pub fn ask(&self, path: &str) -> anyhow::Result<Answer> {
+        self.send(Call::new(Method::GET, path))
     }
 
     /// `POST`, JSON both ways.
@@ -131,9 +102,26 @@ impl Api {
     /// # Errors
     /// When it can not be reached or refuses.
     pub fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let body = Bytes::from(serde_json::to_vec(body)?);
-        let (status, body) = self.send(Method::POST, path, Payload::Bytes(Some(body)), Some("application/json"))?;
-        json(status, &body)
+        self.write(Method::POST, path, body, &[])
+    }
+
+    /// `POST` of what must be done once at most: with an `Idempotency-Key`, so that it is sent again when the answer is
+    /// lost, and done once all the same.
+    ///
+    /// # Errors
+    /// When it can not be reached or refuses.
+    pub fn post_once(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let mut key = [0; 16];
+        ring::rand::SystemRandom::fill(&SystemRandom::new(), &mut key)
+            .map_err(|_| anyhow::anyhow!("the system gave no random numbers"))?;
+        let headers = [("idempotency-key", hex::encode(key))];
+        let mut tries = 1;
+        loop {
+            match self.write(Method::POST, path, body, &headers) {
+                Err(error) if tries < TRIES && is_lost(&error) => tries += 1,
+                done => return done,
+            }
+        }
     }
 
     /// Whether something is there.
@@ -141,7 +129,7 @@ impl Api {
     /// # Errors
     /// When it can not be reached or refuses.
     pub fn exists(&self, path: &str) -> anyhow::Result<bool> {
-        let (status, _) = self.send(Method::HEAD, path, Payload::Bytes(None), None)?;
+        let status = self.send(Call::new(Method::HEAD, path))?.status;
         match status {
             StatusCode::NOT_FOUND => Ok(false),
             status if status.is_success() => Ok(true),
@@ -150,11 +138,17 @@ impl Api {
         }
     }
 
-    /// `PUT` of a file of `length` bytes.
+    /// `PUT` of a file of `length` bytes; `sent` is told of them as they go.
     ///
     /// # Errors
     /// When the file has another length, or the control plane can not be reached or refuses.
-    pub fn put_file(&self, path: &str, file: &Path, length: u64) -> anyhow::Result<()> {
+    pub fn put_file(
+        &self,
+        path: &str,
+        file: &Path,
+        length: u64,
+        sent: impl Fn(u64) + Send + 'static,
+    ) -> anyhow::Result<()> {
         let at = || format!("can not upload {}", file.display());
         let opened = fs::File::open(file).with_context(at)?;
         ensure!(
@@ -162,107 +156,107 @@ impl Api {
             "{} is not the signed file",
             file.display()
         );
-        let payload = Payload::File(opened, length);
-        let (status, body) = self.send(Method::PUT, path, payload, Some("application/octet-stream"))?;
-        json(status, &body).map(|_| ())
+        let call = Call {
+            body: Payload::File(opened, length, Box::new(sent)),
+            kind: Some("application/octet-stream"),
+            ..Call::new(Method::PUT, path)
+        };
+        self.send(call)?.json().map(|_| ())
     }
 
-    fn send(
+    fn write(
         &self,
         method: Method,
         path: &str,
-        body: Payload,
-        kind: Option<&str>,
-    ) -> anyhow::Result<(StatusCode, Bytes)> {
-        let url = format!("{}{path}", self.base);
+        body: &Value,
+        headers: &[(&'static str, String)],
+    ) -> anyhow::Result<Value> {
+        let call = Call {
+            body: Payload::Bytes(Some(Bytes::from(serde_json::to_vec(body)?))),
+            kind: Some("application/json"),
+            headers,
+            ..Call::new(method, path)
+        };
+        self.send(call)?.json()
+    }
+
+    fn send(&self, call: Call<'_>) -> anyhow::Result<Answer> {
+        let request = self.request(call)?;
+        let exchange = async {
+            let answer = self.http.request(request).await.map_err(|e| self.unreachable(e))?;
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, MAX_ANSWER)
+                .collect()
+                .await
+                .map_err(|e| self.unreachable(e))?;
+            Ok(Answer {
+                status: head.status,
+                body: body.to_bytes(),
+            })
+        };
+        let timed = async { tokio::time::timeout(TIMEOUT, exchange).await };
+        self.runtime.block_on(timed).map_err(|e| self.unreachable(e))?
+    }
+
+    fn request(&self, call: Call<'_>) -> anyhow::Result<Request<Payload>> {
         let mut request = Request::builder()
-            .method(method)
-            .uri(&url)
+            .method(call.method)
+            .uri(format!("{}{}", self.base, call.path))
             .header(header::ACCEPT, "application/json");
-        if let Some(kind) = kind {
+        if let Some(kind) = call.kind {
             request = request.header(header::CONTENT_TYPE, kind);
+        }
+        for (name, value) in call.headers {
+            request = request.header(*name, value);
         }
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
         }
-        let request = request
-            .body(body)
-            .context("the request can not be made (is the token one line of text?)")?;
-        let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| ApiError::Unreachable {
+        request
+            .body(call.body)
+            .context("the request can not be made (is the token one line of text?)")
+    }
+
+    fn unreachable(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ApiError {
+        ApiError::Unreachable {
             url: self.base.clone(),
-            source,
-        };
-        let exchange = async {
-            let answer = self.http.request(request).await.map_err(|e| unreachable(e.into()))?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), MAX_ANSWER)
-                .collect()
-                .await
-                .map_err(unreachable)?;
-            Ok((status, body.to_bytes()))
-        };
-        let timed = async { tokio::time::timeout(TIMEOUT, exchange).await };
-        self.runtime.block_on(timed).map_err(|e| unreachable(e.into()))?
+            source: source.into(),
+        }
     }
 }
 
-fn json(status: StatusCode, body: &[u8]) -> anyhow::Result<Value> {
-    if status.is_success() {
-        if body.is_empty() {
+impl<'a> Call<'a> {
+    fn new(method: Method, path: &'a str) -> Self {
+        Self {
+            method,
+            path,
+            body: Payload::Bytes(None),
+            kind: None,
+            headers: &[],
+        }
+    }
+}
+
+impl Answer {
+    /// What it says.
+    ///
+    /// # Errors
+    /// When it is a refusal, or not JSON.
+    pub fn json(&self) -> anyhow::Result<Value> {
+        let malformed = || ApiError::Malformed {
+            status: self.status.as_u16(),
+        };
+        if !self.status.is_success() {
+            let problem = serde_json::from_slice::<Problem>(&self.body).map_err(|_| malformed())?;
+            return Err(ApiError::Refused(problem).into());
+        }
+        if self.body.is_empty() {
             return Ok(Value::Null);
         }
-        return Ok(serde_json::from_slice(body).map_err(|_| ApiError::Malformed {
-            status: status.as_u16(),
-        })?);
-    }
-    match serde_json::from_slice::<Problem>(body) {
-        Ok(problem) => Err(ApiError::Refused(problem).into()),
-        Err(_) => Err(ApiError::Malformed {
-            status: status.as_u16(),
-        }
-        .into()),
+        Ok(serde_json::from_slice(&self.body).map_err(|_| malformed())?)
     }
 }
 
-/// The token of `PLUGMEND_TOKEN` or of a file that only its owner can read.
-fn token(file: Option<&Path>) -> anyhow::Result<Option<SecretString>> {
-    let Some(path) = file else {
-        let text = std::env::var("PLUGMEND_TOKEN").ok().filter(|t| !t.trim().is_empty());
-        return Ok(text.map(|t| t.trim().to_owned().into()));
-    };
-    let at = || format!("can not read the token {}", path.display());
-    let meta = fs::metadata(path).with_context(at)?;
-    // No bit for group and others may be set.
-    ensure!(
-        meta.mode().trailing_zeros() >= 6,
-        "others can read {}: run 'chmod 600' on it",
-        path.display()
-    );
-    ensure!(meta.len() <= 64 * 1024, "{} is no token", path.display());
-    Ok(Some(
-        fs::read_to_string(path).with_context(at)?.trim().to_owned().into(),
-    ))
-}
-
-fn roots(file: Option<&Path>, needed: bool) -> anyhow::Result<rustls::RootCertStore> {
-    use rustls_pki_types::{CertificateDer, pem::PemObject as _};
-    let mut store = rustls::RootCertStore::empty();
-    let path = match file {
-        Some(path) => path,
-        None if needed => SYSTEM_CA
-            .iter()
-            .map(Path::new)
-            .find(|p| p.exists())
-            .context("this system has no file of trusted certificates; give one with --api-ca")?,
-        None => return Ok(store),
-    };
-    let certificates =
-        CertificateDer::pem_file_iter(path).with_context(|| format!("can not read {}", path.display()))?;
-    store.add_parsable_certificates(certificates.filter_map(Result::ok));
-    ensure!(
-        !store.is_empty(),
-        "{} has no certificate that can be used",
-        path.display()
-    );
-    Ok(store)
+fn is_lost(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ApiError::Unreachable { .. }))
 }

@@ -2,6 +2,9 @@
 
 mod body;
 mod client;
+mod connect;
+mod list;
+mod query;
 
 use std::path::PathBuf;
 
@@ -10,8 +13,10 @@ use plugmend_shared::protocol::problem::Problem;
 use thiserror::Error;
 
 pub use client::Api;
+pub use list::Extent;
+pub use query::Query;
 
-use crate::output::{EXIT_FAILED, EXIT_REFUSED, EXIT_UNAVAILABLE};
+use crate::{exit::Exit, output::plain};
 
 /// How to reach it. The token comes from `PLUGMEND_TOKEN` or a file, never from an argument.
 #[derive(Debug, Args)]
@@ -51,21 +56,50 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// The exit code that a script can branch on.
-    pub fn exit_code(&self) -> u8 {
+    /// What it comes to: the one place where a problem becomes an exit code.
+    pub fn exit(&self) -> Exit {
         match self {
-            Self::Unreachable { .. } => EXIT_UNAVAILABLE,
-            Self::Refused(problem) if problem.status == 429 || problem.status >= 500 => EXIT_UNAVAILABLE,
-            Self::Refused(_) => EXIT_REFUSED,
-            Self::Malformed { .. } => EXIT_FAILED,
+            Self::Unreachable { .. } => Exit::Unavailable,
+            Self::Refused(problem) => Exit::of(problem.status, &problem.code),
+            Self::Malformed { status } if *status >= 400 => Exit::of(*status, ""),
+            Self::Malformed { .. } => Exit::Failed,
+        }
+    }
+
+    /// What to do next, where the status says it.
+    pub fn next(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { .. } => Some("'plugmend doctor' says how far one gets"),
+            Self::Malformed { .. } => Some("is --api the control plane, or a proxy before it? 'plugmend doctor' says"),
+            Self::Refused(problem) => next(problem.status, &problem.code),
         }
     }
 }
 
+fn next(status: u16, code: &str) -> Option<&'static str> {
+    match (status, code) {
+        (401, _) => Some("put a valid token into PLUGMEND_TOKEN or --token-file; 'plugmend doctor' says what is wrong"),
+        (403, _) => Some("ask somebody with another role; 'plugmend doctor' shows yours"),
+        (404 | 410, _) => Some("compare the id with what the 'list' verb shows"),
+        (409, "refused_by_policy") => Some("'plugmend policy show' says what is allowed"),
+        (409, "attempt_under_way") => Some("follow it with 'plugmend watch --incident', or 'incident act … cancel'"),
+        (409 | 412 | 428, _) => Some("look at it again with 'show', then decide anew"),
+        (429 | 503, _) => Some("try again in a moment"),
+        (500.., _) => Some("try again; the control plane's log says what happened"),
+        _ => None,
+    }
+}
+
 fn in_words(problem: &Problem) -> String {
-    let detail = problem.detail.as_deref().map(|d| format!(": {d}")).unwrap_or_default();
+    let detail = problem
+        .detail
+        .as_deref()
+        .map(|detail| format!(": {}", plain(detail)))
+        .unwrap_or_default();
     format!(
         "the control plane refused ({} {}): {}{detail}",
-        problem.status, problem.code, problem.title
+        problem.status,
+        plain(&problem.code),
+        plain(&problem.title)
     )
 }

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::exit::Exit;
+
 /// What `plugmend detect` can do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -27,12 +29,10 @@ pub fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
     Ok(if refused == 0 {
         ExitCode::SUCCESS
     } else {
-        ExitCode::from(EXIT_BAD_LINES)
+        Exit::BadLines.into()
     })
 }
 
-/// Some lines could not be read (`EX_DATAERR` of `sysexits.h`); the rest was done.
-const EXIT_BAD_LINES: u8 = 65;
 /// The most bad lines that are told one by one.
 const MOST_TOLD: u64 = 100;
 

@@ -16,8 +16,8 @@ use plugmend_shared::audit::{
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Api, Connection},
-    output::Output,
+    api::{Api, Connection, Query},
+    output::{self, Format, Output},
 };
 
 /// More pages than this are not fetched: fifty million entries.
@@ -59,21 +59,24 @@ pub struct Verify {
 }
 
 /// Runs one.
-pub fn run(verb: &Verb) -> anyhow::Result<Output> {
+pub fn run(verb: &Verb, format: Format) -> anyhow::Result<Output> {
     match verb {
-        Verb::Export(arguments) => export(arguments),
-        Verb::Verify(arguments) => verify(arguments),
+        Verb::Export(arguments) => export(arguments, format),
+        Verb::Verify(arguments) => verify(arguments, format),
     }
 }
 
-fn export(arguments: &Export) -> anyhow::Result<Output> {
+fn export(arguments: &Export, format: Format) -> anyhow::Result<Output> {
     let at = || format!("can not write {}", arguments.out.display());
     let mut file = BufWriter::new(fs::File::create_new(&arguments.out).with_context(at)?);
     let mut count = 0_u64;
-    each_page(&Api::connect(&arguments.connection)?, "entries", |entry| {
+    let bar = output::counter("exporting", format);
+    each_page(&Api::connect(&arguments.connection)?, ("entries", "entries"), |entry| {
+        bar.inc(1);
         count += 1;
         writeln!(file, "{entry}").with_context(at)
     })?;
+    bar.finish_and_clear();
     file.into_inner()
         .map_err(std::io::IntoInnerError::into_error)
         .and_then(|file| file.sync_all())
@@ -82,7 +85,7 @@ fn export(arguments: &Export) -> anyhow::Result<Output> {
     Ok(Output::new(words, json!({ "entries": count, "file": arguments.out })))
 }
 
-fn verify(arguments: &Verify) -> anyhow::Result<Output> {
+fn verify(arguments: &Verify, format: Format) -> anyhow::Result<Output> {
     let key: LogKey = arguments.key.parse()?;
     let mut checkpoints = Vec::new();
     for path in &arguments.checkpoints {
@@ -98,34 +101,39 @@ fn verify(arguments: &Verify) -> anyhow::Result<Output> {
         None => Some(Api::connect(&arguments.connection)?),
     };
     if let Some(api) = &api {
-        each_page(api, "checkpoints", |note| {
+        each_page(api, ("checkpoints", "checkpoints"), |note| {
             checkpoints.push(Checkpoint::verify(note.as_str().unwrap_or_default(), &key)?);
             Ok(())
         })?;
         // What agents hold they were given by the control plane; what is not signed proves nothing.
-        for note in api.list("/api/ops/audit/witnesses", "checkpoints")? {
+        each_page(api, ("witnesses", "checkpoints"), |note| {
             checkpoints.extend(Checkpoint::verify(note.as_str().unwrap_or_default(), &key).ok());
-        }
+            Ok(())
+        })?;
     }
     ensure!(
         !checkpoints.is_empty(),
         "there is no checkpoint to compare with; give --checkpoints"
     );
     let mut verifier = Verifier::new(checkpoints);
+    let bar = output::counter("verifying", format);
     match (&arguments.entries, &api) {
         (Some(path), _) => {
             let at = || format!("can not read {}", path.display());
             for line in BufReader::new(fs::File::open(path).with_context(at)?).lines() {
                 let entry: ExportedEntry = serde_json::from_str(&line.with_context(at)?).with_context(at)?;
                 verifier.line(&entry);
+                bar.inc(1);
             }
         }
-        (None, Some(api)) => each_page(api, "entries", |entry| {
+        (None, Some(api)) => each_page(api, ("entries", "entries"), |entry| {
+            bar.inc(1);
             verifier.line(&serde_json::from_value(entry)?);
             Ok(())
         })?,
         (None, None) => {}
     }
+    bar.finish_and_clear();
     said(&verifier.end(), outside)
 }
 
@@ -158,17 +166,20 @@ fn said(report: &Report, outside: bool) -> anyhow::Result<Output> {
     Ok(Output::new(words, facts))
 }
 
-/// Goes through all pages of `entries` or `checkpoints`.
-fn each_page(api: &Api, what: &str, mut take: impl FnMut(Value) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let mut path = format!("/api/ops/audit/{what}");
-    for _ in 0..MAX_PAGES {
-        let mut page = api.get(&path)?;
-        let list = page.get_mut(what).and_then(Value::as_array_mut).map(std::mem::take);
-        list.unwrap_or_default().into_iter().try_for_each(&mut take)?;
-        let Some(next) = page.get("next").and_then(Value::as_str) else {
-            return Ok(());
-        };
-        path = format!("/api/ops/audit/{what}?after={next}");
-    }
-    bail!("the audit trail is longer than {MAX_PAGES} pages; export it from the database")
+/// Goes through all pages of `entries`, `checkpoints` or `witnesses`; `named` is the field that they are in.
+fn each_page(
+    api: &Api,
+    (what, named): (&str, &str),
+    mut take: impl FnMut(Value) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let query = Query::new(format!("/api/ops/audit/{what}"));
+    let goes_on = api.pages(&query, named, MAX_PAGES, &mut |page| {
+        page.into_iter().try_for_each(&mut take)?;
+        Ok(true)
+    })?;
+    ensure!(
+        !goes_on,
+        "the audit trail is longer than {MAX_PAGES} pages; export it from the database"
+    );
+    Ok(())
 }

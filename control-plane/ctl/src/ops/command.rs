@@ -100,7 +100,8 @@ pub fn run(verb: &Verb) -> anyhow::Result<Output> {
 
 fn send(order: &Send) -> anyhow::Result<Output> {
     let body = body(order)?;
-    let made = Api::connect(&order.connection)?.post(&format!("/api/ops/plugins/{}/commands", order.plugin), &body)?;
+    let made =
+        Api::connect(&order.connection)?.post_once(&format!("/api/ops/plugins/{}/commands", order.plugin), &body)?;
     let id = if made.get("id").is_some() {
         text(&made, "id")
     } else {
@@ -144,7 +145,8 @@ fn body(order: &Send) -> anyhow::Result<Value> {
     Ok(Value::Object(body))
 }
 
-fn settings(pairs: &[String]) -> anyhow::Result<Map<String, Value>> {
+/// Settings out of `key=value`; the value is JSON, or else a text.
+pub(super) fn settings(pairs: &[String]) -> anyhow::Result<Map<String, Value>> {
     let mut out = Map::new();
     for pair in pairs {
         let (key, value) = pair

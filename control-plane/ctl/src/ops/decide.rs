@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Api, Connection},
+    api::{Api, Connection, Query},
     output::{Lines, Output, Refused},
 };
 
@@ -93,14 +93,13 @@ fn replay(arguments: &Replay) -> anyhow::Result<Output> {
             from_lines(BufReader::new(file), &mut tally)?;
         }
         None => {
-            let of = arguments
-                .incident
-                .map(|id| format!("&incident_id={id}"))
-                .unwrap_or_default();
-            let path = format!("/api/ops/decisions?with_input=true&limit={PAGE}{of}");
+            let query = Query::new("/api/ops/decisions")
+                .with("with_input", true)
+                .with("limit", PAGE)
+                .maybe("incident_id", arguments.incident);
             from_api(
                 &Api::connect(&arguments.connection)?,
-                &path,
+                &query,
                 arguments.limit,
                 &mut tally,
             )?;
@@ -110,10 +109,10 @@ fn replay(arguments: &Replay) -> anyhow::Result<Output> {
 }
 
 /// Page by page, so that no more than one is in memory.
-fn from_api(api: &Api, path: &str, limit: u32, tally: &mut Tally) -> anyhow::Result<()> {
+fn from_api(api: &Api, query: &Query, limit: u32, tally: &mut Tally) -> anyhow::Result<()> {
     let limit = usize::try_from(limit)?;
     let mut left = limit;
-    let goes_on = api.pages(path, "decisions", limit.div_ceil(PAGE), &mut |page| {
+    let goes_on = api.pages(query, "decisions", limit.div_ceil(PAGE), &mut |page| {
         tally.more |= page.len() > left;
         for decision in page.into_iter().take(left) {
             tally.add(decision)?;

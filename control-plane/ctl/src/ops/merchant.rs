@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{facts, text};
 use crate::{
-    api::{Api, Connection},
-    output::{Output, table},
+    api::{Api, Connection, Extent, Query},
+    output::Output,
 };
 
 /// What can be done with merchants.
@@ -43,6 +43,8 @@ pub struct Create {
 /// Arguments of `merchant list`.
 #[derive(Debug, Args)]
 pub struct List {
+    #[command(flatten)]
+    extent: Extent,
     #[command(flatten)]
     connection: Connection,
 }
@@ -113,14 +115,13 @@ fn create(create: &Create) -> anyhow::Result<Output> {
 }
 
 fn list(arguments: &List) -> anyhow::Result<Output> {
-    let found = Api::connect(&arguments.connection)?.list("/api/ops/merchants", "merchants")?;
-    let rows = found.iter().map(|merchant| {
+    let query = Query::new("/api/ops/merchants");
+    let found = Api::connect(&arguments.connection)?.list(&query, "merchants", &arguments.extent)?;
+    Ok(found.output(&["ID", "NAME", "OPTED OUT", "WINDOW"], |merchant| {
         ["id", "name", "autopatch_opt_out", "maintenance_window"]
             .map(|field| text(merchant, field))
             .to_vec()
-    });
-    let heads = ["ID", "NAME", "OPTED OUT", "WINDOW"];
-    Ok(Output::new(table(&heads, rows), json!(found)))
+    }))
 }
 
 fn show(arguments: &One) -> anyhow::Result<Output> {

@@ -1,9 +1,11 @@
 //! Running the fleet from a terminal.
 
 mod agent;
+mod attempt;
 mod audit;
 mod command;
 mod decide;
+mod incident;
 mod merchant;
 mod plugin;
 mod release_block;
@@ -13,11 +15,17 @@ mod webhook;
 
 use clap::Subcommand;
 
-use crate::output::{Lines, Output};
+use crate::output::{Format, Output, facts, text};
 
 /// What can be asked of the control plane.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// What is wrong, and what is done about it.
+    #[command(subcommand)]
+    Incident(incident::Verb),
+    /// Cures: tried, applied, confirmed or taken back.
+    #[command(subcommand)]
+    Attempt(attempt::Verb),
     /// Shops.
     #[command(subcommand)]
     Merchant(merchant::Verb),
@@ -50,41 +58,18 @@ pub enum Verb {
 ///
 /// # Errors
 /// When the control plane can not be reached or refuses.
-pub fn run(verb: Verb) -> anyhow::Result<Output> {
+pub fn run(verb: Verb, format: Format) -> anyhow::Result<Output> {
     match verb {
+        Verb::Incident(v) => incident::run(&v),
+        Verb::Attempt(v) => attempt::run(&v),
         Verb::Merchant(v) => merchant::run(&v),
         Verb::Token(v) => token::run(&v),
         Verb::Plugin(v) => plugin::run(&v),
         Verb::Command(v) => command::run(&v),
         Verb::Decide(v) => decide::run(&v),
         Verb::Agent(v) => agent::run(&v),
-        Verb::Audit(v) => audit::run(&v),
+        Verb::Audit(v) => audit::run(&v, format),
         Verb::Webhook(v) => webhook::run(&v),
         Verb::ReleaseBlock(v) => release_block::run(&v),
     }
-}
-
-/// A field as text; a dash when it is absent.
-fn text(value: &serde_json::Value, field: &str) -> String {
-    match value.get(field) {
-        None | Some(serde_json::Value::Null) => "-".to_owned(),
-        Some(serde_json::Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    }
-}
-
-/// An object for people: one line a field, folders of fields indented.
-fn facts(value: &serde_json::Value) -> String {
-    let serde_json::Value::Object(fields) = value else {
-        return value.to_string();
-    };
-    let width = fields.keys().map(String::len).max().unwrap_or(0);
-    let mut out = Lines::default();
-    for name in fields
-        .keys()
-        .filter(|name| fields.get(*name).is_some_and(|v| !v.is_null()))
-    {
-        out.add(format_args!("{name:width$}  {}", text(value, name)));
-    }
-    out.into()
 }

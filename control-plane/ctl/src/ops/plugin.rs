@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use plugmend_shared::ids::PluginId;
+use plugmend_shared::ids::{MerchantId, PluginId};
 use serde_json::json;
 
 use super::{facts, secret_file::SecretFile, text};
 use crate::{
-    api::{Api, Connection},
-    output::{Output, table},
+    api::{Api, Connection, Extent, Query},
+    output::{Output, when},
 };
 
 /// What can be done with plugins.
@@ -26,6 +26,11 @@ pub enum Verb {
 /// Arguments of `plugin list`.
 #[derive(Debug, Args)]
 pub struct List {
+    /// Of this merchant only.
+    #[arg(long)]
+    merchant: Option<MerchantId>,
+    #[command(flatten)]
+    extent: Extent,
     #[command(flatten)]
     connection: Connection,
 }
@@ -64,15 +69,16 @@ pub fn run(verb: &Verb) -> anyhow::Result<Output> {
 }
 
 fn all(arguments: &List) -> anyhow::Result<Output> {
-    let plugins = Api::connect(&arguments.connection)?.list("/api/ops/plugins", "plugins")?;
-    let rows = plugins.iter().map(|p| {
-        ["id", "product", "plugin_version", "status", "last_heartbeat"]
-            .iter()
-            .map(|field| text(p, field))
-            .collect()
-    });
-    let words = table(&["ID", "PRODUCT", "VERSION", "STATUS", "LAST HEARTBEAT"], rows);
-    Ok(Output::new(words, json!({ "plugins": plugins })))
+    let query = Query::new("/api/ops/plugins").maybe("merchant_id", arguments.merchant);
+    let plugins = Api::connect(&arguments.connection)?.list(&query, "plugins", &arguments.extent)?;
+    let heads = ["ID", "PRODUCT", "CMS", "VERSION", "STATUS", "LAST HEARTBEAT"];
+    Ok(plugins.output(&heads, |plugin| {
+        let mut row = ["id", "product", "cms", "plugin_version", "status"]
+            .map(|field| text(plugin, field))
+            .to_vec();
+        row.push(when(plugin, "last_heartbeat"));
+        row
+    }))
 }
 
 fn secret(arguments: &Secret) -> anyhow::Result<Output> {

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{secret_file::SecretFile, text};
 use crate::{
-    api::{Api, Connection},
-    output::{Output, table},
+    api::{Api, Connection, Extent, Query},
+    output::{Output, when},
 };
 
 /// What can be done with receivers of webhooks.
@@ -33,6 +33,8 @@ pub enum Verb {
 /// Arguments of `webhook list`.
 #[derive(Debug, Args)]
 pub struct List {
+    #[command(flatten)]
+    extent: Extent,
     #[command(flatten)]
     connection: Connection,
 }
@@ -75,6 +77,8 @@ pub struct Deliveries {
     #[arg(long)]
     dead: bool,
     #[command(flatten)]
+    extent: Extent,
+    #[command(flatten)]
     connection: Connection,
 }
 
@@ -104,8 +108,10 @@ pub fn run(verb: &Verb) -> anyhow::Result<Output> {
 }
 
 fn list(arguments: &List) -> anyhow::Result<Output> {
-    let found = Api::connect(&arguments.connection)?.list("/api/ops/webhooks", "webhooks")?;
-    let rows = found.iter().map(|hook| {
+    let query = Query::new("/api/ops/webhooks");
+    let found = Api::connect(&arguments.connection)?.list(&query, "webhooks", &arguments.extent)?;
+    let heads = ["ID", "MERCHANT", "EVENT", "URL", "STATUS", "TAKEN", "FAILED", "WAITING"];
+    Ok(found.output(&heads, |hook| {
         [
             "id",
             "merchant_id",
@@ -118,9 +124,7 @@ fn list(arguments: &List) -> anyhow::Result<Output> {
         ]
         .map(|field| text(hook, field))
         .to_vec()
-    });
-    let heads = ["ID", "MERCHANT", "EVENT", "URL", "STATUS", "TAKEN", "FAILED", "WAITING"];
-    Ok(Output::new(table(&heads, rows), json!(found)))
+    }))
 }
 
 fn add(arguments: &Add) -> anyhow::Result<Output> {
@@ -155,32 +159,16 @@ fn switch(arguments: &One, active: bool) -> anyhow::Result<Output> {
 }
 
 fn deliveries(arguments: &Deliveries) -> anyhow::Result<Output> {
-    let path = if arguments.dead {
-        "/api/ops/webhook-deliveries?limit=1000&status=dead"
-    } else {
-        "/api/ops/webhook-deliveries?limit=1000"
-    };
-    let mut page = Api::connect(&arguments.connection)?.get(path)?;
-    let found = page
-        .get_mut("deliveries")
-        .and_then(|list| list.as_array_mut())
-        .map(std::mem::take);
-    let found = found.unwrap_or_default();
-    let rows = found.iter().map(|delivery| {
-        [
-            "id",
-            "kind",
-            "webhook_id",
-            "status",
-            "attempts",
-            "last_error",
-            "created_at",
-        ]
-        .map(|field| text(delivery, field))
-        .to_vec()
-    });
+    let query = Query::new("/api/ops/webhook-deliveries").maybe("status", arguments.dead.then_some("dead"));
+    let found = Api::connect(&arguments.connection)?.list(&query, "deliveries", &arguments.extent)?;
     let heads = ["ID", "EVENT", "WEBHOOK", "STATUS", "TRIES", "LAST ERROR", "MADE"];
-    Ok(Output::new(table(&heads, rows), json!(found)))
+    Ok(found.output(&heads, |delivery| {
+        let mut row = ["id", "kind", "webhook_id", "status", "attempts", "last_error"]
+            .map(|field| text(delivery, field))
+            .to_vec();
+        row.push(when(delivery, "created_at"));
+        row
+    }))
 }
 
 fn replay(arguments: &Replay) -> anyhow::Result<Output> {

@@ -2,12 +2,12 @@
 
 use clap::Args;
 use plugmend_shared::tuf::{Targets, product};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Place, workspace::Workspace};
 use crate::{
-    api::{Api, Connection},
-    output::{Output, bytes, table},
+    api::{Api, Connection, Extent, Query},
+    output::{Output, bytes, table, text, when},
 };
 
 /// Arguments of `release list`.
@@ -19,13 +19,15 @@ pub struct Arguments {
     #[arg(long)]
     remote: bool,
     #[command(flatten)]
+    extent: Extent,
+    #[command(flatten)]
     connection: Connection,
 }
 
 /// Lists releases.
 pub fn run(arguments: &Arguments) -> anyhow::Result<Output> {
     if arguments.remote {
-        return remote(&arguments.connection);
+        return remote(arguments);
     }
     let workspace = Workspace::open(&arguments.place.workspace)?;
     let (mut rows, mut data) = (Vec::new(), Vec::new());
@@ -60,23 +62,19 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Output> {
         }
     }
     let words = table(&["PRODUCT", "VERSION", "STATE", "PACK", "DELTAS", "DIGEST"], rows);
-    Ok(Output::new(words, Value::Array(data)))
+    Ok(Output::new(words, json!({ "releases": data, "next": null })))
 }
 
-fn remote(connection: &Connection) -> anyhow::Result<Output> {
-    let list = Api::connect(connection)?.list("/api/ops/releases", "releases")?;
-    let text = |value: &Value, field: &str| value.get(field).and_then(Value::as_str).unwrap_or("-").to_owned();
-    let rows = list.iter().map(|r| {
-        let digest = text(r, "digest").chars().take(16).collect();
-        vec![
-            text(r, "product"),
-            text(r, "version"),
-            text(r, "state"),
-            text(r, "impact"),
-            text(r, "published_at"),
-            digest,
-        ]
-    });
-    let words = table(&["PRODUCT", "VERSION", "STATE", "IMPACT", "PUBLISHED", "DIGEST"], rows);
-    Ok(Output::new(words, json!({ "releases": list })))
+fn remote(arguments: &Arguments) -> anyhow::Result<Output> {
+    let query = Query::new("/api/ops/releases");
+    let list = Api::connect(&arguments.connection)?.list(&query, "releases", &arguments.extent)?;
+    let heads = ["PRODUCT", "VERSION", "STATE", "IMPACT", "PUBLISHED", "DIGEST"];
+    Ok(list.output(&heads, |release| {
+        let mut row = ["product", "version", "state", "impact"]
+            .map(|field| text(release, field))
+            .to_vec();
+        row.push(when(release, "published_at"));
+        row.push(text(release, "digest").chars().take(16).collect());
+        row
+    }))
 }

@@ -73,8 +73,11 @@ fn upload(workspace: &Workspace, api: &Api, format: Format) -> anyhow::Result<Up
             &format!("/api/ops/releases/blobs/{sha256}"),
             &workspace.target(&path),
             length,
+            {
+                let bar = bar.clone();
+                move |sent| bar.inc(sent)
+            },
         )?;
-        bar.inc(length);
         done.files += 1;
         done.bytes += length;
     }

@@ -1,20 +1,24 @@
 //! What a verb has to say, for people and for programs.
 
-use std::{
-    io::{IsTerminal as _, Write as _},
-    process::ExitCode,
-};
+mod colour;
+mod fields;
+mod plain;
+mod progress;
+mod table;
+mod when;
 
-use comfy_table::{Table, presets};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{io::Write as _, process::ExitCode};
+
 use serde_json::{Value, json};
 
-/// Something went wrong.
-pub const EXIT_FAILED: u8 = 1;
-/// Somebody has to act first: signatures are missing, or the control plane refused. (2 is clap's, for usage.)
-pub const EXIT_REFUSED: u8 = 3;
-/// The control plane can not be reached or is busy (`EX_UNAVAILABLE` of `sysexits.h`): try again.
-pub const EXIT_UNAVAILABLE: u8 = 69;
+pub use colour::{Tone, tinted};
+pub use fields::{facts, text};
+pub use plain::plain;
+pub use progress::{bytes, counter, progress};
+pub use table::table;
+pub use when::when;
+
+use crate::{api::ApiError, exit::Exit};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,13 +48,15 @@ impl Output {
     /// Prints it.
     pub fn print(&self, format: Format) -> ExitCode {
         let mut out = std::io::stdout().lock();
+        let words = self.words.trim_end();
         let written = match format {
-            Format::Words => writeln!(out, "{}", self.words.trim_end()),
+            Format::Words if words.is_empty() => Ok(()),
+            Format::Words => writeln!(out, "{words}"),
             Format::Json => writeln!(out, "{}", self.data),
         };
         // A reader that has seen enough (`| head`) is no failure.
         match written {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::from(EXIT_FAILED),
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Exit::Failed.into(),
             _ => ExitCode::SUCCESS,
         }
     }
@@ -61,16 +67,19 @@ impl Output {
 #[error("{0}")]
 pub struct Refused(pub String);
 
-/// Says why a verb failed, with all causes.
+/// What an error comes to.
+pub fn exit_of(error: &anyhow::Error) -> Exit {
+    if error.downcast_ref::<Refused>().is_some() {
+        return Exit::Refused;
+    }
+    error.downcast_ref::<ApiError>().map_or(Exit::Failed, ApiError::exit)
+}
+
+/// Says why a verb failed, with all causes and with what to do next.
 pub fn fail(error: &anyhow::Error, format: Format) -> ExitCode {
     let mut err = std::io::stderr().lock();
-    let code = if error.downcast_ref::<Refused>().is_some() {
-        EXIT_REFUSED
-    } else {
-        error
-            .downcast_ref::<crate::api::ApiError>()
-            .map_or(EXIT_FAILED, crate::api::ApiError::exit_code)
-    };
+    let exit = exit_of(error);
+    let next = error.downcast_ref::<ApiError>().and_then(ApiError::next);
     // Nothing is left to do when even this can not be written.
     let _ = match format {
         Format::Words => {
@@ -80,6 +89,9 @@ pub fn fail(error: &anyhow::Error, format: Format) -> ExitCode {
                 .chain()
                 .skip(1)
                 .for_each(|cause| lines.add(format_args!("  because: {cause}")));
+            if let Some(next) = next {
+                lines.add(format_args!("  next: {next}"));
+            }
             write!(err, "{}", lines.0)
         }
         Format::Json => {
@@ -87,11 +99,11 @@ pub fn fail(error: &anyhow::Error, format: Format) -> ExitCode {
             writeln!(
                 err,
                 "{}",
-                json!({ "error": causes.first(), "causes": causes, "exit_code": code })
+                json!({ "error": causes.first(), "causes": causes, "next": next, "exit_code": exit.code() })
             )
         }
     };
-    ExitCode::from(code)
+    exit.into()
 }
 
 /// Words for people, line by line.
@@ -110,34 +122,4 @@ impl From<Lines> for String {
     fn from(lines: Lines) -> Self {
         lines.0
     }
-}
-
-/// A table for people.
-pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header.iter().copied());
-    let mut empty = true;
-    for row in rows {
-        table.add_row(row);
-        empty = false;
-    }
-    if empty { "none".to_owned() } else { table.to_string() }
-}
-
-/// Bytes for people.
-pub fn bytes(n: u64) -> String {
-    indicatif::DecimalBytes(n).to_string()
-}
-
-/// A bar on standard error for work of `total` bytes; silent when nobody looks.
-pub fn progress(what: &'static str, total: u64, format: Format) -> ProgressBar {
-    let seen = format == Format::Words && std::io::stderr().is_terminal();
-    let target = if seen {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(Some(total), target).with_message(what);
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
