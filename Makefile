@@ -10,7 +10,8 @@ BIN := target/debug
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-build: ## every program, for development
+build: ## every program, for development, with the console where Node.js is
+	@CONSOLE_ONCE=try tests/setup/console
 	@$(CARGO) build --workspace --bins
 
 demo: build ## watch a real plugin be updated, set, rolled back and healed; KEEP=1 leaves it running

@@ -120,6 +120,7 @@ fn start(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle
             Some(token) => http::api_router_with_repository(state, token),
             None => http::api_router(state),
         };
+        let router = http::with_console(router, settings.sign_in.clone());
         let router = limited(router, Arc::new(address_rates(settings)));
         lifecycle.spawn("api", http::serve_plain(listener, router, lifecycle.stop()));
     }

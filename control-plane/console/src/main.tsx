@@ -1,63 +1,76 @@
 import "@mantine/core/styles.css";
 import "./ui/console.css";
-import { createTheme, MantineProvider, Text } from "@mantine/core";
-import { StrictMode } from "react";
+import "./ui/rows.css";
+import "./ui/parts.css";
+import { MantineProvider } from "@mantine/core";
+import { QueryClientProvider } from "@tanstack/react-query";
+import { lazy, StrictMode, Suspense } from "react";
 import { createRoot } from "react-dom/client";
-import { LanguageProvider, useSpeech } from "./app/language";
+import { LanguageProvider } from "./app/language";
+import { LiveProvider } from "./app/live";
+import { type PageName, pageAt, SIGNED_IN } from "./app/pages";
+import { queries } from "./app/queries";
 import { usePlace } from "./app/router";
 import { SessionProvider, useSession } from "./app/session";
 import { Shell } from "./app/shell";
-import { Attempts } from "./pages/attempts";
-import { IncidentPage } from "./pages/incident";
-import { Incidents } from "./pages/incidents";
-import { PluginPage } from "./pages/plugin";
-import { Plugins } from "./pages/plugins";
-import { SignIn } from "./pages/sign-in";
+import { nonce, THEME } from "./app/theme";
+import { NotFound, Waiting } from "./ui/states";
+import { Toasts } from "./ui/toasts";
 
-/** Dark enough on white for WCAG AA (4.5 to 1); with the system's own fonts. */
-const THEME = createTheme({ primaryShade: { light: 8, dark: 8 } });
+const SignIn = lazy(() => import("./pages/sign-in"));
+
+/** Each page is a file of its own, loaded when it is come to. */
+const SHOWN: Partial<Record<PageName, React.LazyExoticComponent<(props: { id: string }) => React.ReactNode>>> = {
+  overview: lazy(() => import("./pages/overview")),
+  incidents: lazy(() => import("./pages/incidents")),
+  incident: lazy(() => import("./pages/incident")),
+  attempts: lazy(() => import("./pages/attempts")),
+  plugins: lazy(() => import("./pages/plugins")),
+  plugin: lazy(() => import("./pages/plugin")),
+  audit: lazy(() => import("./pages/audit")),
+  merchants: lazy(() => import("./pages/merchants")),
+  releases: lazy(() => import("./pages/releases")),
+  webhooks: lazy(() => import("./pages/webhooks")),
+  policy: lazy(() => import("./pages/policy")),
+};
 
 function Here() {
-  const { t } = useSpeech();
-  const { api } = useSession();
+  const { ask } = useSession();
   const { path } = usePlace();
-  if (api === null) return <SignIn />;
-  const [, list = "", id, more] = path.split("/").map(plain);
-  if (more !== undefined) return <Text>{t("error.notFound")}</Text>;
-  switch (list) {
-    case "":
-    case "plugins":
-      return id ? <PluginPage key={id} id={id} /> : <Plugins />;
-    case "incidents":
-      return id ? <IncidentPage key={id} id={id} /> : <Incidents />;
-    case "attempts":
-      return <Attempts />;
-    default:
-      return <Text>{t("error.notFound")}</Text>;
+  if (ask === null || path === SIGNED_IN) {
+    return (
+      <Suspense fallback={<Waiting />}>
+        <SignIn />
+      </Suspense>
+    );
   }
-}
-
-/** A part of a path without its escapes; one that can not be read stays as it is. */
-function plain(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
+  const found = pageAt(path);
+  const Shown = found === null ? undefined : SHOWN[found.name];
+  return (
+    <LiveProvider>
+      <Shell>
+        <Suspense fallback={<Waiting />}>
+          {Shown === undefined || found === null ? <NotFound /> : <Shown key={`${found.name} ${found.id}`} id={found.id} />}
+        </Suspense>
+      </Shell>
+    </LiveProvider>
+  );
 }
 
 const root = document.getElementById("root");
 if (root !== null) {
   createRoot(root).render(
     <StrictMode>
-      <MantineProvider theme={THEME} defaultColorScheme="auto">
-        <LanguageProvider>
-          <SessionProvider>
-            <Shell>
-              <Here />
-            </Shell>
-          </SessionProvider>
-        </LanguageProvider>
+      <MantineProvider theme={THEME} defaultColorScheme="auto" getStyleNonce={nonce}>
+        <QueryClientProvider client={queries}>
+          <LanguageProvider>
+            <Toasts>
+              <SessionProvider>
+                <Here />
+              </SessionProvider>
+            </Toasts>
+          </LanguageProvider>
+        </QueryClientProvider>
       </MantineProvider>
     </StrictMode>,
   );

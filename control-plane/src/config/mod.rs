@@ -1,6 +1,7 @@
 //! Configuration: layers (file, environment) merged, then checked into the settings that the rest uses.
 //! Everything wrong is found here, before a port is bound.
 
+mod console;
 pub mod dev;
 mod gateway;
 mod raw;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{ConfigError, sira::RawSira, staging::RawStaging};
+use super::{ConfigError, console::RawConsole, sira::RawSira, staging::RawStaging};
 
 /// The configuration file; each field can be overridden by the environment variable in its comment.
 #[derive(Debug, Default, Deserialize)]
@@ -32,6 +32,8 @@ pub struct Raw {
     pub telemetry_days: Option<u16>,
     /// The API (8112).
     pub api: RawApi,
+    /// The console.
+    pub console: RawConsole,
     /// The agents' gateway (8443).
     pub gateway: RawGateway,
     /// The release repository.
@@ -173,6 +175,7 @@ impl Raw {
         replace(&mut self.gateway.trust_domain, lookup("PLUGMEND_TRUST_DOMAIN"));
         replace(&mut self.gateway.pki_dir, path("PLUGMEND_PKI_DIR"));
         self.gateway.overlay_identity(&lookup)?;
+        self.console.overlay_environment(&lookup);
         self.sira.overlay_environment(&lookup);
         self.staging.overlay(&lookup)?;
         replace(&mut self.repository.dir, path("PLUGMEND_REPOSITORY_DIR"));

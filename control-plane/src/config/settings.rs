@@ -17,7 +17,10 @@ use super::{
     sira::SiraSettings,
     staging::{self, StagingSettings},
 };
-use crate::domain::network::{Network, NotANetwork};
+use crate::{
+    domain::network::{Network, NotANetwork},
+    http::console::SignIn,
+};
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,6 +48,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// The API.
     pub api: ApiSettings,
+    /// Where people sign in to the console; none: by a token that they bring.
+    pub sign_in: Option<SignIn>,
     /// The agents' gateway.
     pub gateway: GatewaySettings,
     /// The release repository.
@@ -188,6 +193,7 @@ pub fn check(raw: Raw, dev: bool) -> Result<Settings, ConfigError> {
             max_connections,
         },
         api: check_api(raw.api)?,
+        sign_in: raw.console.check(dev)?,
         gateway: gateway::check(raw.gateway, &state_dir, dev)?,
         repository: check_repository(raw.repository, &state_dir),
         auth,

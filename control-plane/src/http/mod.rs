@@ -4,6 +4,7 @@ pub mod address_rates;
 pub mod agent_api;
 pub mod auth;
 mod body;
+pub mod console;
 mod health;
 mod heartbeat;
 pub mod layers;
@@ -42,6 +43,11 @@ pub fn api_router_with_repository(state: AppState, token: &SecretString) -> Rout
         .with_state(state.clone());
     let repository = staging_api::behind_token(repository, token);
     layers::around(api_routes().with_state(state).merge(repository))
+}
+
+/// What people see in a browser, beside the API.
+pub fn with_console(api: Router, sign_in: Option<console::SignIn>) -> Router {
+    api.merge(console::router(sign_in))
 }
 
 fn api_routes() -> Router<AppState> {

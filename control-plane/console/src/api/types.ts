@@ -1,4 +1,4 @@
-// What the control plane answers, by hand, as far as the console shows it. Times are RFC 3339 in UTC.
+// What the control plane answers, as far as the console shows it. Times are RFC 3339 in UTC.
 
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
@@ -13,10 +13,13 @@ export interface Problem {
 export interface Plugin {
   id: string;
   merchant_id: string;
+  merchant_name?: string;
   product: string | null;
   cms: string;
   plugin_version: string;
   status: string;
+  health?: string;
+  open_incidents?: number;
   agent_managed: boolean;
   capabilities: string[];
   last_heartbeat: string | null;
@@ -25,10 +28,12 @@ export interface Plugin {
   created_at: string;
 }
 
-export interface PluginPage {
-  plugins: Plugin[];
+export interface Page<Name extends string, Thing> {
+  things: Thing[];
   /** What `after` takes to go on; null on the last page. */
   next: string | null;
+  /** The name under which the things came. */
+  name?: Name;
 }
 
 export interface Certificate {
@@ -58,11 +63,15 @@ export interface Command {
   type: string;
   payload: Json;
   status: string;
+  progress?: Json;
   error_message: string | null;
   retry_count: number;
   max_retries: number;
   created_by: string | null;
   created_at: string;
+  sent_at?: string | null;
+  acknowledged_at?: string | null;
+  executing_at?: string | null;
   completed_at: string | null;
   expires_at: string | null;
 }
@@ -73,16 +82,35 @@ export interface NewOrder {
   reason: string;
 }
 
-export interface Given {
-  id: string;
-  status: string;
-  expires_at: string;
-}
-
 export interface Release {
   product: string;
   version: string;
+  digest: string;
   state: "published" | "blocked" | "revoked" | "withdrawn";
+  impact: string;
+  fixes: string[];
+  undo: string;
+  approvals_required: number;
+  files: number;
+  bytes: number;
+  pack_bytes: number;
+  published_at: string;
+  reason: string | null;
+}
+
+/** What SIRA wants; stored at the incident as it was said. */
+export interface Decision {
+  action: string;
+  patch_version?: string | null;
+  current_version?: string;
+  /** That the action works, 0 to 1. */
+  confidence?: number;
+  /** That the incident is real, 0 to 1. */
+  confidence_real?: number;
+  explanation?: string;
+  estimated_impact?: Json;
+  method?: string | null;
+  config?: { [key: string]: Json };
 }
 
 export interface Incident {
@@ -98,10 +126,12 @@ export interface Incident {
   sira_decision: Json;
   status: string;
   escalated_to_ops: boolean;
+  escalated_at?: string | null;
   escalation_reason: string | null;
   confidence: number | null;
   resolution: string | null;
   attempts_count: number;
+  created_at?: string;
   updated_at: string;
 }
 
@@ -109,6 +139,7 @@ export interface Attempt {
   id: string;
   incident_id: string | null;
   merchant_plugin_id: string;
+  merchant_id: string;
   cms: string;
   incident_type: string | null;
   severity: string | null;
@@ -116,18 +147,33 @@ export interface Attempt {
   to_version: string | null;
   method: string;
   status: string;
+  logs: Json;
+  staging_result: Json;
+  production_result: Json;
   executed_by: string;
   executed_at: string | null;
+  rolled_back_at: string | null;
   rollback_reason: string | null;
+  approved_by: Json;
   requires_approval: boolean;
+  approval_needed: Json;
   end_reason: string | null;
   command_id: string | null;
   created_at: string;
   updated_at: string;
 }
 
-export const INCIDENT_STATUSES = ["open", "in_progress", "mitigated", "closed", "escalated"] as const;
-export const SEVERITIES = ["low", "medium", "high", "critical"] as const;
+export const INCIDENT_STATUSES = ["escalated", "open", "in_progress", "mitigated", "closed"] as const;
+export const SEVERITIES = ["critical", "high", "medium", "low"] as const;
+export const INCIDENT_TYPES = [
+  "heartbeat_missed",
+  "webhook_fail_rate",
+  "error_spike",
+  "signature_invalid",
+  "version_incompatibility",
+  "config_drift",
+  "telemetry_anomaly",
+] as const;
 export const ATTEMPT_STATUSES = [
   "pending",
   "staging",
@@ -137,3 +183,98 @@ export const ATTEMPT_STATUSES = [
   "rolled_back",
   "cancelled",
 ] as const;
+
+/** The columns of `ops_policy`, in their units. */
+export type Policy = { autopatch_enabled: boolean } & { [field: string]: Json };
+
+export interface PolicyView {
+  version: number;
+  updated_at: string;
+  updated_by: string | null;
+  policy: Policy;
+}
+
+export interface PolicyChange {
+  version: number;
+  changed_at: string;
+  changed_by: string;
+  by_hand: boolean;
+  reason: string | null;
+  changes: { [field: string]: { was: Json; is: Json } };
+}
+
+export type Outcome = "allow" | "needs_approval" | "refuse";
+
+export interface DryRun {
+  since: string;
+  judged: number;
+  is_cut: boolean;
+  unreadable: number;
+  not_judged: number;
+  was: Record<Outcome, number>;
+  would_be: Record<Outcome, number>;
+  differ: number;
+  differences: {
+    incident_id: string;
+    incident_type: string;
+    severity: string;
+    method: string;
+    to_version: string | null;
+    judged_at: string;
+    was: { outcome: Outcome; reasons: Json[] };
+    would_be: { outcome: Outcome; reasons: Json[] };
+  }[];
+  next: string | null;
+}
+
+export interface Merchant {
+  id: string;
+  name: string;
+  autopatch_opt_out: boolean;
+  maintenance_window: Json;
+  created_at: string;
+}
+
+export interface Webhook {
+  id: string;
+  merchant_id: string | null;
+  event_type: string;
+  url: string;
+  status: string;
+  last_success_at: string | null;
+  last_failure_at: string | null;
+  failure_count: number;
+  success_count: number;
+  avg_response_time_ms: number | null;
+  failover_url: string | null;
+  waiting: number;
+  rests_until: string | null;
+}
+
+export interface Delivery {
+  id: string;
+  webhook_id: string;
+  event_id: string;
+  kind: string;
+  status: string;
+  attempts: number;
+  next_attempt_at: string | null;
+  last_status: number | null;
+  last_error: string | null;
+  created_at: string;
+  ended_at: string | null;
+}
+
+export interface AuditEntry {
+  id: string;
+  merchant_id: string | null;
+  merchant_plugin_id: string | null;
+  actor_id: string | null;
+  actor_type: string;
+  action: string;
+  details: Json;
+  ip_address: string | null;
+  created_at: string;
+  /** Its place in the tree that proves the trail; null until it is sealed. */
+  place: number | null;
+}

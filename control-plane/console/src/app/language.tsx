@@ -1,15 +1,18 @@
 // Which language is spoken: the one chosen before in this browser, else the browser's own.
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
-import { fill, isWord, LANGUAGES, type Language, type Word } from "./words";
+import { isWord, type Language, say, type Values, type Word } from "../words";
 
 const KEY = "plugmend.language";
 
-interface Speech {
+export interface Speech {
   language: Language;
   speak(language: Language): void;
-  t(word: Word, values?: Record<string, string | number>): string;
-  /** The API's own word (`rolled_back`) in the person's language; one that is not known stays as it is. */
+  t(word: Word, values?: Values): string;
+  /** The API's own word (`rolled_back`) in the person's language; one that is not known is shown as it is. */
   term(name: string): string;
+  number(value: number, options?: Intl.NumberFormatOptions): string;
+  /** A share, 0 to 1, in percent. */
+  percent(share: number, digits?: number): string;
 }
 
 const Context = createContext<Speech | null>(null);
@@ -27,7 +30,9 @@ export function LanguageProvider({ children }: { children: ReactNode }) {
   }, [language]);
 
   const speech = useMemo<Speech>(() => {
-    const t = (word: Word, values = {}) => fill(LANGUAGES[language][word], values);
+    const t = (word: Word, values?: Values) => say(language, word, values);
+    const number = (value: number, options?: Intl.NumberFormatOptions) =>
+      new Intl.NumberFormat(language, options).format(value);
     return {
       language,
       speak: (chosen) => {
@@ -37,8 +42,10 @@ export function LanguageProvider({ children }: { children: ReactNode }) {
       t,
       term: (name) => {
         const word = `word.${name}`;
-        return isWord(word) ? t(word) : name;
+        return isWord(word) ? t(word) : name.replaceAll("_", " ");
       },
+      number,
+      percent: (share, digits = 0) => number(share, { style: "percent", maximumFractionDigits: digits }),
     };
   }, [language]);
   return <Context value={speech}>{children}</Context>;

@@ -20,7 +20,16 @@ export function usePlace(): { path: string; query: URLSearchParams } {
 }
 
 export function go(to: string): void {
+  const samePage = to.split("?")[0] === window.location.pathname;
   window.history.pushState(null, "", to);
+  // Another page begins at its top.
+  if (!samePage) window.scrollTo(0, 0);
+  window.dispatchEvent(new Event(MOVED));
+}
+
+/** Another address for what is shown, without a way back to the one before. */
+export function replace(to: string): void {
+  window.history.replaceState(null, "", to);
   window.dispatchEvent(new Event(MOVED));
 }
 

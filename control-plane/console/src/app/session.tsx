@@ -1,20 +1,28 @@
 // Who is signed in. The token lives in this tab's sessionStorage, ends with the tab, and never stands in an address.
 import { createContext, type ReactNode, useContext, useMemo, useState } from "react";
-import { type Api, connect } from "../api/client";
+import { type Ask, connect } from "../api/http";
+import { queries } from "./queries";
 
 const KEY = "plugmend.token";
-const ORDERS = "plugmend.orders";
+
+/** What the token says of its bearer; shown, and used to leave out what they may not do. The server decides. */
+export interface Person {
+  subject: string;
+  roles: string[];
+  merchantId: string | null;
+}
 
 interface Session {
-  api: Api | null;
-  /** The person, as the token says; shown, never relied on. */
-  subject: string;
+  ask: Ask | null;
+  token: string | null;
+  person: Person;
   /** Why the last session ended, when it was not by choice. */
   ended: string | null;
   signIn(token: string): void;
   signOut(): void;
 }
 
+const NOBODY: Person = { subject: "", roles: [], merchantId: null };
 const Context = createContext<Session | null>(null);
 
 export function SessionProvider({ children }: { children: ReactNode }) {
@@ -24,19 +32,20 @@ export function SessionProvider({ children }: { children: ReactNode }) {
   const session = useMemo<Session>(() => {
     const end = (why: string | null) => {
       window.sessionStorage.removeItem(KEY);
-      window.sessionStorage.removeItem(ORDERS);
+      queries.clear();
       setEnded(why);
       setToken(null);
     };
     return {
       // A late answer to a session before this one does not end this one.
-      api:
+      ask:
         token === null
           ? null
           : connect(token, (problem) => {
               if (window.sessionStorage.getItem(KEY) === token) end(problem.detail ?? problem.title);
             }),
-      subject: token === null ? "" : subjectOf(token),
+      token,
+      person: token === null ? NOBODY : personOf(token),
       ended,
       signIn: (fresh) => {
         window.sessionStorage.setItem(KEY, fresh);
@@ -56,39 +65,31 @@ export function useSession(): Session {
   return session;
 }
 
-/** The client, on pages that are only there for somebody signed in. */
-export function useApi(): Api {
-  const { api } = useSession();
-  if (api === null) throw new Error("useApi without a session");
-  return api;
+/** The way to ask, on pages that are only there for somebody signed in. */
+export function useAsk(): Ask {
+  const { ask } = useSession();
+  if (ask === null) throw new Error("useAsk without a session");
+  return ask;
 }
 
-/** The orders given to a plugin from this tab, the newest first: the API can show an order, but not list a plugin's. */
-export function ordersOf(pluginId: string): string[] {
-  return allOrders()[pluginId] ?? [];
+/** Whether the person's token names one of the roles. */
+export function useMay(...roles: string[]): boolean {
+  const { person } = useSession();
+  return roles.some((role) => person.roles.includes(role));
 }
 
-export function rememberOrder(pluginId: string, commandId: string): void {
-  const known = ordersOf(pluginId).filter((id) => id !== commandId);
-  const all = { ...allOrders(), [pluginId]: [commandId, ...known].slice(0, 20) };
-  window.sessionStorage.setItem(ORDERS, JSON.stringify(all));
-}
-
-function allOrders(): Record<string, string[]> {
-  try {
-    return JSON.parse(window.sessionStorage.getItem(ORDERS) ?? "{}") as Record<string, string[]>;
-  } catch {
-    return {};
-  }
-}
-
-function subjectOf(token: string): string {
+function personOf(token: string): Person {
   try {
     const part = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
     const bytes = Uint8Array.from(window.atob(part), (c) => c.charCodeAt(0));
-    const claims = JSON.parse(new TextDecoder().decode(bytes)) as { sub?: unknown };
-    return typeof claims.sub === "string" ? claims.sub : "";
+    const claims = JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>;
+    const { sub, roles, merchant_id: merchantId } = claims;
+    return {
+      subject: typeof sub === "string" ? sub : "",
+      roles: Array.isArray(roles) ? roles.filter((role) => typeof role === "string") : [],
+      merchantId: typeof merchantId === "string" ? merchantId : null,
+    };
   } catch {
-    return "";
+    return NOBODY;
   }
 }

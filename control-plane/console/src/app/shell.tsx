@@ -1,100 +1,95 @@
-// What stands around every page: the way to the other pages, language, colours, and the way out.
-import { Anchor, Button, Container, Group, NativeSelect, Text, useMantineColorScheme } from "@mantine/core";
-import type { ReactNode } from "react";
+// What stands around every page: the way to the other pages, whether automatic changes are on, and one's own settings.
+import { Drawer } from "@mantine/core";
+import { type ReactNode, useEffect, useMemo, useState } from "react";
+import { Icon } from "../ui/icon";
+import { Help } from "./help";
+import { useKeys } from "./keys";
+import { KillBanner, KillSwitch } from "./kill-switch";
 import { useSpeech } from "./language";
+import { useLive } from "./live";
+import { Mine } from "./mine";
+import { Ways } from "./nav";
+import { Palette } from "./palette";
 import { link, usePlace } from "./router";
-import { useSession } from "./session";
-import type { Word } from "./words";
-
-const PAGES: [string, Word][] = [
-  ["/plugins", "nav.plugins"],
-  ["/incidents", "nav.incidents"],
-  ["/attempts", "nav.attempts"],
-];
+import { LOOK_MS } from "./queries";
 
 export function Shell({ children }: { children: ReactNode }) {
   const { t } = useSpeech();
+  const { path } = usePlace();
+  const [shown, setShown] = useState<"menu" | "palette" | "help" | null>(null);
+  const open = useMemo(() => ({ palette: () => setShown("palette"), help: () => setShown("help") }), []);
+  const close = () => setShown(null);
+  useKeys(open);
+  useEffect(() => setShown((what) => (what === "menu" ? null : what)), [path]);
+
   return (
-    <>
+    <div className="shell">
       <a className="skip" href="#content">
         {t("app.skip")}
       </a>
-      <Container size="xl" py="md">
-        <Group component="header" justify="space-between" mb="lg" gap="sm">
-          <Group gap="md">
-            <Text fw={700}>{t("app.name")}</Text>
-            <Ways />
-          </Group>
-          <Group gap="xs">
-            <Settings />
-            <Leave />
-          </Group>
-        </Group>
-        <main id="content" tabIndex={-1} style={{ outline: "none" }}>
-          {children}
-        </main>
-      </Container>
-    </>
+      <header className="top">
+        <button type="button" className="bare only-narrow" aria-label={t("app.menu")} onClick={() => setShown("menu")}>
+          <Icon name="menu" size={20} />
+        </button>
+        <a className="brand" {...link("/")}>
+          <Mark /> {t("app.name")}
+        </a>
+        <button type="button" className="go" onClick={open.palette}>
+          <Icon name="search" size={16} />
+          <span className="go-word">{t("app.go")}</span>
+          <kbd className="only-wide">Ctrl K</kbd>
+        </button>
+        <span className="push" />
+        <KillSwitch />
+        <Live />
+        <Mine help={open.help} />
+      </header>
+      <div className="side only-wide">
+        <Ways />
+      </div>
+      <main id="content" tabIndex={-1} className="main">
+        <KillBanner />
+        {children}
+      </main>
+      <Drawer
+        opened={shown === "menu"}
+        onClose={close}
+        title={t("app.name")}
+        size="16rem"
+        closeButtonProps={{ "aria-label": t("app.closeMenu") }}
+      >
+        <Ways />
+      </Drawer>
+      {shown === "palette" && <Palette close={close} />}
+      {shown === "help" && <Help close={close} />}
+    </div>
   );
 }
 
-function Ways() {
-  const { t } = useSpeech();
-  const { api } = useSession();
-  const { path } = usePlace();
-  if (api === null) return null;
+/** The same as the icon of the tab. */
+export function Mark({ size = 24 }: { size?: number }) {
   return (
-    <Group component="nav" gap="md" aria-label={t("app.nav")}>
-      {PAGES.map(([to, word]) => {
-        const here = path === to || path.startsWith(`${to}/`) || (path === "/" && to === "/plugins");
-        return (
-          <Anchor key={to} {...link(to)} aria-current={here ? "page" : undefined} fw={here ? 700 : 400}>
-            {t(word)}
-          </Anchor>
-        );
-      })}
-    </Group>
-  );
-}
-
-function Settings() {
-  const { t, language, speak } = useSpeech();
-  const { colorScheme, setColorScheme } = useMantineColorScheme();
-  return (
-    <>
-      <NativeSelect
-        size="xs"
-        aria-label={t("app.language")}
-        value={language}
-        onChange={(event) => speak(event.currentTarget.value === "fr" ? "fr" : "en")}
-        data={[
-          { value: "en", label: "English" },
-          { value: "fr", label: "Français" },
-        ]}
+    <svg width={size} height={size} viewBox="0 0 32 32" aria-hidden="true">
+      <rect width="32" height="32" rx="8" fill="#1f5f6b" />
+      <path
+        d="M6 17h5l2.5-7 4.5 13 3-9 1.5 3H26"
+        fill="none"
+        stroke="#fff"
+        strokeWidth="2.6"
+        strokeLinecap="round"
+        strokeLinejoin="round"
       />
-      <NativeSelect
-        size="xs"
-        aria-label={t("app.scheme")}
-        value={colorScheme}
-        onChange={(event) => setColorScheme(event.currentTarget.value as typeof colorScheme)}
-        data={(["auto", "light", "dark"] as const).map((value) => ({ value, label: t(`scheme.${value}`) }))}
-      />
-    </>
+    </svg>
   );
 }
 
-function Leave() {
+function Live() {
   const { t } = useSpeech();
-  const { api, subject, signOut } = useSession();
-  if (api === null) return null;
+  const live = useLive();
+  const n = LOOK_MS / 1000;
   return (
-    <>
-      <Text size="sm" c="dimmed">
-        {subject}
-      </Text>
-      <Button size="xs" variant="default" onClick={signOut}>
-        {t("app.signOut")}
-      </Button>
-    </>
+    <span className="live only-wide" data-on={live || undefined} title={live ? t("live.onHint") : t("live.lookingHint", { n })}>
+      <i aria-hidden="true" /> {live ? t("live.on") : t("live.looking", { n })}
+    </span>
   );
 }

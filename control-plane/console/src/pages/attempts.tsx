@@ -1,95 +1,46 @@
-import { Anchor, Badge, Button, Group, Text } from "@mantine/core";
-import { ATTEMPT_STATUSES, type Attempt } from "../api/types";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useCalls } from "../api/calls";
+import { ATTEMPT_STATUSES } from "../api/types";
 import { useSpeech } from "../app/language";
-import { useLoad } from "../app/load";
-import { address, go, link, usePlace } from "../app/router";
-import { useApi } from "../app/session";
-import { Choice } from "../ui/choice";
-import { Page } from "../ui/page";
-import { type Column, Rows } from "../ui/rows";
+import { useLookEvery } from "../app/live";
+import { AttemptList } from "../ui/attempt-list";
+import { Choice, Filters, Pager, useFilters } from "../ui/filters";
+import { Page, Part } from "../ui/page";
 import { Empty, Shown } from "../ui/states";
-import { Term } from "../ui/term";
-import { When } from "../ui/when";
 
-const PAGE = 50;
-/** The most that the API shows at once; it has no further pages of attempts. */
-const MOST = 500;
+const NAMES = ["status", "method"] as const;
+const METHODS = ["patch", "config_fix", "rollback", "reinstall", "hotfix"] as const;
 
-export function Attempts() {
+export default function Attempts() {
   const { t } = useSpeech();
-  const api = useApi();
-  const { query } = usePlace();
-  const status = query.get("status");
-  const limit = query.get("limit") === String(MOST) ? MOST : PAGE;
-  const [loaded, again] = useLoad(`attempts ${status} ${limit}`, (signal) => api.attempts({ status, limit }, signal));
-
+  const api = useCalls();
+  const asked = { ...useFilters(NAMES), limit: 50 };
+  const found = useQuery({
+    queryKey: ["attempts", asked],
+    queryFn: (signal) => api.attempts(asked, signal),
+    placeholderData: keepPreviousData,
+    refetchInterval: useLookEvery(),
+  });
   return (
-    <Page title={t("nav.attempts")} again={again}>
-      <Group>
-        <Choice
-          label={t("attempt.status")}
-          value={status}
-          options={ATTEMPT_STATUSES}
-          choose={(chosen) => go(address("/attempts", { status: chosen }))}
-        />
-      </Group>
-      <Shown loaded={loaded} again={again}>
-        {(attempts) => (
+    <Page title={t("nav.attempts")} lead={t("attempts.lead")}>
+      <Filters names={NAMES}>
+        <Choice label={t("attempt.status")} name="status" options={ATTEMPT_STATUSES} />
+        <Choice label={t("attempt.method")} name="method" options={METHODS} />
+      </Filters>
+      <Shown of={found} lines={8}>
+        {({ things, next }) => (
           <>
-            {attempts.length === 0 && <Empty>{t("attempts.empty")}</Empty>}
-            {attempts.length > 0 && <List attempts={attempts} />}
-            {attempts.length === limit && limit < MOST && (
-              <Group>
-                <Button component="a" variant="default" {...link(address("/attempts", { status, limit: MOST }))}>
-                  {t("list.more", { n: MOST })}
-                </Button>
-              </Group>
+            {things.length === 0 ? (
+              <Empty>{t("attempts.empty")}</Empty>
+            ) : (
+              <Part flush>
+                <AttemptList attempts={things} label={t("nav.attempts")} />
+              </Part>
             )}
-            {attempts.length === MOST && <Text c="dimmed">{t("attempts.limit", { n: MOST })}</Text>}
+            <Pager next={next} />
           </>
         )}
       </Shown>
     </Page>
   );
-}
-
-function List({ attempts }: { attempts: Attempt[] }) {
-  const { t, term } = useSpeech();
-  const nothing = t("list.nothing");
-  const columns: Column<Attempt>[] = [
-    { title: t("attempt.method"), cell: (attempt) => term(attempt.method) },
-    {
-      title: t("attempt.status"),
-      cell: (attempt) => (
-        <>
-          <Term name={attempt.status} />{" "}
-          {attempt.requires_approval && attempt.status === "pending" && (
-            <Badge color="orange" variant="dot" tt="none">
-              {t("attempt.approval")}
-            </Badge>
-          )}
-        </>
-      ),
-    },
-    { title: t("attempt.versions"), cell: (attempt) => `${attempt.from_version} → ${attempt.to_version ?? nothing}` },
-    {
-      title: t("incident.plugin"),
-      cell: (attempt) => <Anchor {...link(`/plugins/${attempt.merchant_plugin_id}`)}>{attempt.cms}</Anchor>,
-    },
-    {
-      title: t("attempt.incident"),
-      cell: (attempt) =>
-        attempt.incident_id ? (
-          <Anchor {...link(`/incidents/${attempt.incident_id}`)}>
-            {attempt.incident_type ? term(attempt.incident_type) : t("incident.title")}
-          </Anchor>
-        ) : (
-          nothing
-        ),
-    },
-    { title: t("attempt.by"), cell: (attempt) => attempt.executed_by },
-    { title: t("attempt.created"), cell: (attempt) => <When at={attempt.created_at} /> },
-    { title: t("attempt.end"), cell: (attempt) => attempt.end_reason ?? attempt.rollback_reason ?? nothing },
-  ];
-  return <Rows label={t("nav.attempts")} columns={columns} rows={attempts} />;
 }

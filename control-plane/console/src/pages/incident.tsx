@@ -1,109 +1,139 @@
-import { Anchor, Card, Text, Title } from "@mantine/core";
-import type { Incident, Json } from "../api/types";
+// One incident: what is wrong, what SIRA wants and why, what was tried, and what one can do about it.
+import { useQuery } from "@tanstack/react-query";
+import { useCalls } from "../api/calls";
+import type { Attempt, Incident } from "../api/types";
 import { useSpeech } from "../app/language";
-import { useLoad } from "../app/load";
+import { useLookEvery } from "../app/live";
+import { whatIsWrong } from "../app/plain";
 import { link } from "../app/router";
-import { useApi } from "../app/session";
-import { Facts } from "../ui/facts";
-import { Page } from "../ui/page";
-import { Raw, Shown } from "../ui/states";
-import { Term } from "../ui/term";
+import { Page, Part } from "../ui/page";
+import { Facts, Id, Meter } from "../ui/parts";
+import { Empty, Raw, Shown } from "../ui/states";
+import { Severity, Term } from "../ui/term";
 import { When } from "../ui/when";
+import { Actions } from "./incident/actions";
+import { AttemptCard } from "./incident/attempt";
+import { Wants } from "./incident/wants";
 
-export function IncidentPage({ id }: { id: string }) {
-  const { t } = useSpeech();
-  const api = useApi();
-  const [loaded, again] = useLoad(`incident ${id}`, (signal) => api.incident(id, signal));
+export default function IncidentPage({ id }: { id: string }) {
+  const { t, term } = useSpeech();
+  const api = useCalls();
+  const refetchInterval = useLookEvery();
+  const incident = useQuery({
+    queryKey: ["incident", id],
+    queryFn: (signal) => api.incident(id, signal),
+    refetchInterval,
+  });
+  const pluginId = incident.data?.merchant_plugin_id;
+  const attempts = useQuery({
+    queryKey: ["attempts", { incident_id: id }],
+    queryFn: async (signal) => {
+      const { things } = await api.attempts({ incident_id: id, plugin_id: pluginId, limit: 100 }, signal);
+      return things.filter((attempt) => attempt.incident_id === id);
+    },
+    enabled: pluginId !== undefined,
+    refetchInterval,
+  });
   return (
-    <Page title={t("incident.title")} again={again}>
-      <Shown loaded={loaded} again={again}>
-        {(incident) => (
-          <>
-            <About incident={incident} />
-            <Decision decision={incident.sira_decision} />
-            <Card withBorder>
-              <Title order={2} size="h4" mb="sm">
-                {t("incident.snapshot")}
-              </Title>
-              <Raw value={incident.telemetry_snapshot} label={t("incident.snapshot")} />
-            </Card>
-          </>
+    <Page
+      title={incident.data ? term(incident.data.incident_type) : t("incident.title")}
+      up={{ to: "/incidents", label: t("nav.incidents") }}
+      lead={incident.data && <Lead incident={incident.data} />}
+      actions={incident.data && <Actions incident={incident.data} attempts={attempts.data ?? []} />}
+    >
+      <Shown of={incident} lines={10}>
+        {(found) => (
+          <div className="columns">
+            <div className="column-main">
+              <Sees incident={found} />
+              <Wants incident={found} />
+              <Part title={t("attempts.ofIncident")}>
+                <Shown of={attempts}>{(tried) => <Tried attempts={tried} />}</Shown>
+              </Part>
+            </div>
+            <div className="column-side">
+              <About incident={found} />
+            </div>
+          </div>
         )}
       </Shown>
     </Page>
   );
 }
 
+function Lead({ incident }: { incident: Incident }) {
+  return (
+    <span className="together">
+      <Term name={incident.status} />
+      <Severity name={incident.severity} />
+      <a {...link(`/plugins/${incident.merchant_plugin_id}`)}>
+        {incident.cms} <span className="mono">{incident.plugin_version}</span>
+      </a>
+      <When at={incident.detected_at} both />
+    </span>
+  );
+}
+
+function Sees({ incident }: { incident: Incident }) {
+  const speech = useSpeech();
+  const { t } = speech;
+  const { says, numbers } = whatIsWrong(incident, speech);
+  return (
+    <Part title={t("incident.sees")}>
+      <p className="says">{says}</p>
+      {numbers.length > 0 && (
+        <ul className="numbers">
+          {numbers.map((text) => (
+            <li key={text}>{text}</li>
+          ))}
+        </ul>
+      )}
+      {incident.escalated_to_ops && incident.status !== "closed" && (
+        <p className="call" data-tone="warn">
+          <strong>{t("incident.why")}</strong>
+          <span lang="en">{incident.escalation_reason ?? t("list.nothing")}</span>
+        </p>
+      )}
+    </Part>
+  );
+}
+
+function Tried({ attempts }: { attempts: Attempt[] }) {
+  const { t } = useSpeech();
+  if (attempts.length === 0) return <Empty icon="attempts">{t("incident.noCure")}</Empty>;
+  return (
+    <ol className="attempts">
+      {attempts.map((attempt) => (
+        <li key={attempt.id}>
+          <AttemptCard attempt={attempt} />
+        </li>
+      ))}
+    </ol>
+  );
+}
+
 function About({ incident }: { incident: Incident }) {
-  const { t, term, language } = useSpeech();
+  const { t, term } = useSpeech();
   const nothing = t("list.nothing");
   return (
-    <Card withBorder>
-      <Title order={2} size="h4" mb="sm">
-        {term(incident.incident_type)}
-      </Title>
+    <Part>
       <Facts
         facts={[
-          [t("incident.severity"), <Term key="severity" name={incident.severity} />],
-          [t("incident.status"), <Term key="status" name={incident.status} />],
-          [t("incident.confidence"), percent(incident.confidence, language) ?? nothing],
-          [t("incident.detected"), <When key="detected" at={incident.detected_at} />],
+          [t("incident.real"), <Meter key="real" share={incident.confidence} label={t("incident.real")} />],
           [t("incident.updated"), <When key="updated" at={incident.updated_at} />],
           [t("incident.attempts"), incident.attempts_count],
+          [t("incident.resolution"), incident.resolution ? term(incident.resolution) : nothing],
+          [t("plugin.id"), <Id key="id" id={incident.id} />],
           [
-            t("incident.plugin"),
-            <Anchor key="plugin" {...link(`/plugins/${incident.merchant_plugin_id}`)}>
-              {incident.cms} {incident.plugin_version}
-            </Anchor>,
+            t("plugin.merchant"),
+            <Id key="merchant" id={incident.merchant_id} />,
           ],
-          [t("incident.escalated"), incident.escalated_to_ops ? (incident.escalation_reason ?? t("yes")) : t("no")],
-          [t("incident.resolution"), incident.resolution ?? nothing],
-          [t("plugin.id"), incident.id],
         ]}
       />
-    </Card>
+      <details>
+        <summary>{t("incident.snapshot")}</summary>
+        <Raw value={incident.telemetry_snapshot} label={t("incident.snapshot")} />
+      </details>
+    </Part>
   );
-}
-
-function Decision({ decision }: { decision: Json }) {
-  const { t, language } = useSpeech();
-  const fields = decision !== null && typeof decision === "object" && !Array.isArray(decision) ? decision : null;
-  const text = (name: string) => {
-    const value = fields?.[name];
-    return typeof value === "string" ? value : null;
-  };
-  const confidence = fields?.["confidence"];
-  return (
-    <Card withBorder>
-      <Title order={2} size="h4" mb="sm">
-        {t("incident.decision")}
-      </Title>
-      {fields === null ? (
-        <Text c="dimmed">{t("incident.undecided")}</Text>
-      ) : (
-        <>
-          <Facts
-            facts={[
-              [t("decision.action"), <Term key="action" name={text("action")} />],
-              [t("decision.version"), text("patch_version") ?? t("list.nothing")],
-              [
-                t("decision.confidence"),
-                percent(typeof confidence === "number" ? confidence : null, language) ?? t("list.nothing"),
-              ],
-              [t("decision.why"), text("explanation") ?? t("list.nothing")],
-            ]}
-          />
-          <details>
-            <summary>{t("decision.all")}</summary>
-            <Raw value={decision} label={t("decision.all")} />
-          </details>
-        </>
-      )}
-    </Card>
-  );
-}
-
-function percent(share: number | null, language: string): string | null {
-  if (share === null) return null;
-  return new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 }).format(share);
 }

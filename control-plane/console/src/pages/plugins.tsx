@@ -1,65 +1,89 @@
-import { Anchor, Button, Group, Text } from "@mantine/core";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useCalls } from "../api/calls";
 import type { Plugin } from "../api/types";
 import { useSpeech } from "../app/language";
-import { useLoad } from "../app/load";
-import { address, link, usePlace } from "../app/router";
-import { useApi } from "../app/session";
-import { Page } from "../ui/page";
+import { useLookEvery } from "../app/live";
+import { link } from "../app/router";
+import { isWord, type Word } from "../words";
+import { Choice, Filters, Pager, Search, useFilters } from "../ui/filters";
+import { Page, Part } from "../ui/page";
 import { type Column, Rows } from "../ui/rows";
 import { Empty, Shown } from "../ui/states";
 import { Term } from "../ui/term";
 import { When } from "../ui/when";
 
-const PAGE = 50;
+const NAMES = ["health", "status", "cms", "product", "version", "q", "merchant_id"] as const;
+const HEALTHS = ["ill", "silent", "changing", "recovering", "healthy", "unknown", "off"] as const;
+const STATUSES = ["active", "error", "pending_update", "blocked", "disabled"] as const;
+const PLATFORMS = ["woocommerce", "shopify", "magento", "prestashop", "wix", "node", "php", "python"] as const;
 
-export function Plugins() {
+export default function Plugins() {
   const { t } = useSpeech();
-  const api = useApi();
-  const after = usePlace().query.get("after");
-  const [loaded, again] = useLoad(`plugins ${after}`, (signal) => api.plugins(after, PAGE, signal));
-
-  const columns: Column<Plugin>[] = [
-    {
-      title: t("plugin.title"),
-      cell: (plugin) => (
-        <>
-          <Anchor {...link(`/plugins/${plugin.id}`)}>{plugin.product ?? plugin.cms}</Anchor>
-          <Text size="xs" c="dimmed">
-            {plugin.id}
-          </Text>
-        </>
-      ),
-    },
-    { title: t("plugin.cms"), cell: (plugin) => plugin.cms },
-    { title: t("plugin.version"), cell: (plugin) => plugin.plugin_version },
-    { title: t("plugin.status"), cell: (plugin) => <Term name={plugin.status} /> },
-    { title: t("plugin.heard"), cell: (plugin) => <When at={plugin.last_heartbeat} none={t("plugin.never")} /> },
-    { title: t("plugin.errors"), cell: (plugin) => plugin.error_count_24h },
-    { title: t("plugin.managed"), cell: (plugin) => t(plugin.agent_managed ? "yes" : "no") },
-  ];
-
+  const api = useCalls();
+  const asked = { ...useFilters(NAMES), limit: 50 };
+  const found = useQuery({
+    queryKey: ["plugins", asked],
+    queryFn: (signal) => api.plugins(asked, signal),
+    placeholderData: keepPreviousData,
+    refetchInterval: useLookEvery(),
+  });
+  const health = useHealthWord();
   return (
-    <Page title={t("nav.plugins")} again={again}>
-      <Shown loaded={loaded} again={again}>
-        {({ plugins, next }) => (
+    <Page title={t("nav.plugins")} lead={t("plugins.lead")}>
+      <Filters names={NAMES}>
+        <Search hint={t("plugins.search")} />
+        <Choice label={t("plugin.health")} name="health" options={HEALTHS} say={health} />
+        <Choice label={t("plugin.status")} name="status" options={STATUSES} />
+        <Choice label={t("plugin.cms")} name="cms" options={PLATFORMS} say={(cms) => cms} />
+      </Filters>
+      <Shown of={found} lines={8}>
+        {({ things, next }) => (
           <>
-            {plugins.length > 0 && <Rows label={t("nav.plugins")} columns={columns} rows={plugins} />}
-            {plugins.length === 0 && <Empty>{t(after ? "plugins.end" : "plugins.empty")}</Empty>}
-            <Group>
-              {after && (
-                <Button component="a" variant="default" {...link("/plugins")}>
-                  {t("list.first")}
-                </Button>
-              )}
-              {next && (
-                <Button component="a" variant="default" {...link(address("/plugins", { after: next }))}>
-                  {t("list.next")}
-                </Button>
-              )}
-            </Group>
+            {things.length === 0 ? (
+              <Empty icon="plugins">{t("plugins.empty")}</Empty>
+            ) : (
+              <Part flush>
+                <List plugins={things} />
+              </Part>
+            )}
+            <Pager next={next} />
           </>
         )}
       </Shown>
     </Page>
+  );
+}
+
+export function useHealthWord(): (health: string) => string {
+  const { t, term } = useSpeech();
+  return (health) => (isWord(`health.${health}`) ? t(`health.${health}` as Word) : term(health));
+}
+
+function List({ plugins }: { plugins: Plugin[] }) {
+  const { t, number } = useSpeech();
+  const health = useHealthWord();
+  const columns: Column<Plugin>[] = [
+    {
+      title: t("plugin.title"),
+      as: "wide",
+      cell: (plugin) => (
+        <a className="row-link" data-row-link {...link(`/plugins/${plugin.id}`)}>
+          {plugin.product ?? plugin.cms}
+        </a>
+      ),
+    },
+    { title: t("plugin.merchant"), cell: (plugin) => plugin.merchant_name ?? `…${plugin.merchant_id.slice(-8)}` },
+    { title: t("plugin.cms"), cell: (plugin) => plugin.cms },
+    { title: t("plugin.version"), cell: (plugin) => <span className="mono">{plugin.plugin_version}</span> },
+    {
+      title: t("plugin.health"),
+      cell: (plugin) =>
+        plugin.health ? <Term name={plugin.health} label={health(plugin.health)} /> : <Term name={plugin.status} />,
+    },
+    { title: t("plugin.errors"), as: "number", cell: (plugin) => number(plugin.error_count_24h) },
+    { title: t("plugin.heard"), cell: (plugin) => <When at={plugin.last_heartbeat} none={t("plugin.never")} /> },
+  ];
+  return (
+    <Rows label={t("nav.plugins")} columns={columns} rows={plugins} id={(one) => one.id} to={(one) => `/plugins/${one.id}`} />
   );
 }

@@ -1,34 +1,50 @@
 // One of the API's words beside a dot coloured by how much it should worry; the word is what counts.
-import { Badge } from "@mantine/core";
 import { useSpeech } from "../app/language";
 
-const RED = new Set(["critical", "error", "failed", "revoked", "fenced", "blocked", "timeout"]);
-const ORANGE = new Set(["high", "escalated", "open", "rolled_back"]);
-const BLUE = new Set([
-  "in_progress",
-  "staging",
-  "applying",
-  "sent",
-  "acknowledged",
-  "executing",
-  "pending_update",
-  "pending",
-]);
-const GREEN = new Set(["active", "success", "completed", "mitigated"]);
+export type Tone = "bad" | "warn" | "busy" | "good" | "quiet";
 
-function colour(name: string): string {
-  if (RED.has(name)) return "red";
-  if (ORANGE.has(name)) return "orange";
-  if (BLUE.has(name)) return "blue";
-  return GREEN.has(name) ? "green" : "gray";
+const TONES: Record<Tone, string[]> = {
+  bad: ["critical", "error", "failed", "revoked", "fenced", "blocked", "timeout", "escalated", "ill", "dead", "rejected"],
+  warn: ["high", "open", "rolled_back", "silent", "quarantined", "expired", "void"],
+  busy: [
+    "in_progress", "staging", "applying", "sent", "acknowledged", "executing", "pending_update", "pending", "recovering",
+    "changing", "mitigated", "retrying",
+  ],
+  good: ["active", "success", "completed", "healthy", "published", "delivered", "approved"],
+  quiet: [],
+};
+const TONE = new Map(Object.entries(TONES).flatMap(([tone, names]) => names.map((name) => [name, tone as Tone])));
+
+export function toneOf(name: string): Tone {
+  return TONE.get(name) ?? "quiet";
 }
 
-export function Term({ name }: { name: string | null }) {
+export function Term({ name, tone, label }: { name: string | null | undefined; tone?: Tone; label?: string }) {
+  const { term, t } = useSpeech();
+  if (name === null || name === undefined) return <>{t("list.nothing")}</>;
+  return (
+    <span className="term" data-tone={tone ?? toneOf(name)}>
+      <i aria-hidden="true" />
+      {label ?? term(name)}
+    </span>
+  );
+}
+
+const WEIGHT: Record<string, number> = { low: 1, medium: 2, high: 3, critical: 4 };
+
+/** How bad it is: a word, and bars for whoever reads a column from afar. */
+export function Severity({ name }: { name: string | null }) {
   const { term, t } = useSpeech();
   if (name === null) return <>{t("list.nothing")}</>;
+  const weight = WEIGHT[name] ?? 0;
   return (
-    <Badge color={colour(name)} variant="dot" tt="none">
+    <span className="severity" data-severity={name}>
+      <span className="bars" aria-hidden="true">
+        {[1, 2, 3, 4].map((bar) => (
+          <i key={bar} data-on={bar <= weight || undefined} />
+        ))}
+      </span>
       {term(name)}
-    </Badge>
+    </span>
   );
 }

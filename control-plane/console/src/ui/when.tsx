@@ -1,20 +1,6 @@
-// A moment, said both ways: how long ago, and when exactly (in the person's own time zone).
-import { Text } from "@mantine/core";
-import { useSyncExternalStore } from "react";
+// A moment: how long ago, or when exactly, as the person likes it; the other one is a pointer's rest away.
 import { useSpeech } from "../app/language";
-
-/** One clock for the whole page, so that all moments on it age together. */
-const TICK_MS = 10_000;
-let now = Date.now();
-
-function subscribe(changed: () => void): () => void {
-  now = Date.now();
-  const timer = window.setInterval(() => {
-    now = Date.now();
-    changed();
-  }, TICK_MS);
-  return () => window.clearInterval(timer);
-}
+import { useNow, useTimes } from "../app/clock";
 
 const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
   ["day", 86_400],
@@ -25,25 +11,64 @@ const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
 
 export function relative(at: number, from: number, language: string): string {
   const seconds = Math.round((at - from) / 1000);
-  const format = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+  const format = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
   for (const [unit, length] of STEPS) {
     if (Math.abs(seconds) >= length) return format.format(Math.trunc(seconds / length), unit);
   }
   return format.format(0, "second");
 }
 
-export function When({ at, none = "–" }: { at: string | null | undefined; none?: string }) {
+/** Date and time in the person's own zone; the date is left out when it is today. */
+export function exact(at: number, from: number, language: string): string {
+  const isToday = new Date(at).toDateString() === new Date(from).toDateString();
+  return new Intl.DateTimeFormat(language, isToday ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" }).format(at);
+}
+
+/** With its zone, so that it can be told to somebody elsewhere. */
+export function complete(at: number, language: string): string {
+  return new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" }).format(at);
+}
+
+export function When({ at, none = "–", both = false }: { at: string | null | undefined; none?: string; both?: boolean }) {
   const { language } = useSpeech();
-  const clock = useSyncExternalStore(subscribe, () => now);
+  const clock = useNow();
+  const times = useTimes();
   const moment = at ? Date.parse(at) : Number.NaN;
   if (!at || Number.isNaN(moment)) return <>{none}</>;
-  const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }).format(moment);
+  const from = Math.max(clock, Date.now());
+  const ago = relative(moment, from, language);
+  const then = exact(moment, from, language);
   return (
-    <time dateTime={at}>
-      {relative(moment, Math.max(clock, now), language)}
-      <Text component="span" display="block" size="xs" c="dimmed">
-        {exact}
-      </Text>
+    <time dateTime={at} title={complete(moment, language)} className="when">
+      {both ? (
+        <>
+          {then} <span className="quiet">({ago})</span>
+        </>
+      ) : times === "absolute" ? (
+        then
+      ) : (
+        ago
+      )}
     </time>
   );
+}
+
+/** A length of time, in its two largest units. */
+export function span(seconds: number, language: string): string {
+  const parts: [number, string][] = [
+    [Math.floor(seconds / 86_400), "day"],
+    [Math.floor((seconds % 86_400) / 3600), "hour"],
+    [Math.floor((seconds % 3600) / 60), "minute"],
+    [Math.floor(seconds % 60), "second"],
+  ];
+  const first = parts.findIndex(([n]) => n > 0);
+  if (first < 0) {
+    const digits = { style: "unit", unit: "second", unitDisplay: "short", maximumFractionDigits: 1 } as const;
+    return new Intl.NumberFormat(language, digits).format(seconds);
+  }
+  return parts
+    .slice(first, first + 2)
+    .filter(([n]) => n > 0)
+    .map(([n, unit]) => new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short" }).format(n))
+    .join(" ");
 }

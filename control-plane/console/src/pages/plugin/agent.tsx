@@ -1,27 +1,25 @@
-import { Alert, Card, Text, Title } from "@mantine/core";
-import type { Agent } from "../api/types";
-import { useSpeech } from "../app/language";
-import { useLoad } from "../app/load";
-import { useApi } from "../app/session";
-import { Facts } from "../ui/facts";
-import { Shown } from "../ui/states";
-import { Term } from "../ui/term";
-import { When } from "../ui/when";
+import { Alert } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useCalls } from "../../api/calls";
+import type { Agent } from "../../api/types";
+import { useSpeech } from "../../app/language";
+import { Part } from "../../ui/page";
+import { Facts } from "../../ui/parts";
+import { Shown } from "../../ui/states";
+import { Term } from "../../ui/term";
+import { When } from "../../ui/when";
 
 /** The agent beside a plugin: whether it is trusted, and until when its certificate is good. */
 export function AgentCard({ pluginId }: { pluginId: string }) {
   const { t } = useSpeech();
-  const api = useApi();
-  const [loaded, again] = useLoad(`agent ${pluginId}`, (signal) => api.agent(pluginId, signal));
+  const api = useCalls();
+  const agent = useQuery({ queryKey: ["plugin", pluginId, "agent"], queryFn: (signal) => api.agent(pluginId, signal) });
   return (
-    <Card withBorder>
-      <Title order={2} size="h4" mb="sm">
-        {t("agent.title")}
-      </Title>
-      <Shown loaded={loaded} again={again}>
-        {(agent) => (agent === null ? <Text c="dimmed">{t("agent.none")}</Text> : <About agent={agent} />)}
+    <Part title={t("agent.title")}>
+      <Shown of={agent}>
+        {(found) => (found === null ? <p className="quiet">{t("agent.none")}</p> : <About agent={found} />)}
       </Shown>
-    </Card>
+    </Part>
   );
 }
 
