@@ -1,10 +1,16 @@
 //! Who must have said yes, and who did.
 
+mod content;
+mod request;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use plugmend_shared::ids::Digest;
 use serde::{Deserialize, Serialize};
+
+pub use content::Content;
+pub use request::{Missing, Refused, Request, STANDINGS, Standing, Yes};
 
 /// A role that can approve; the names are those in tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -14,6 +20,23 @@ pub enum OpsRole {
     PayAdmin,
     /// Watches over rules and approvals.
     ComplianceOps,
+}
+
+impl OpsRole {
+    /// The name in tokens and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PayAdmin => "pay_admin",
+            Self::ComplianceOps => "compliance_ops",
+        }
+    }
+
+    /// What a name means.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::PayAdmin, Self::ComplianceOps]
+            .into_iter()
+            .find(|role| role.as_str() == name)
+    }
 }
 
 /// One person's yes, bound to what it was said about (`plugin_autopatch_attempts.approved_by`).
@@ -28,6 +51,9 @@ pub struct Approval {
     /// The release that was looked at; none for a cure without release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release_digest: Option<Digest>,
+    /// Everything that was looked at; none for those that were written by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_digest: Option<Digest>,
 }
 
 /// How many people, and which.
@@ -101,6 +127,7 @@ mod tests {
             role,
             approved_at: Timestamp::UNIX_EPOCH,
             release_digest: release,
+            content_digest: None,
         }
     }
 

@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::approval::Approval;
+use super::approval::{Approval, Content};
 pub use super::decision::Method;
 
 pub use outcome::{CommandEnd, Ending, Fault, read_end};
@@ -231,6 +231,22 @@ pub struct Attempt {
     pub status_since: Timestamp,
     /// When people are called.
     pub deadline_at: Timestamp,
+}
+
+impl Attempt {
+    /// A name for everything that it would do.
+    pub fn content(&self) -> Digest {
+        let content = Content {
+            action: self.method.as_str(),
+            plugin: self.plugin_id,
+            product: self.product.as_ref(),
+            version: self.to_version.as_ref(),
+            release: self.release_digest.as_ref(),
+            settings: self.config.as_ref(),
+            reinstall: false,
+        };
+        content.digest()
+    }
 }
 
 #[cfg(test)]

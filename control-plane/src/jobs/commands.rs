@@ -9,6 +9,7 @@ use super::runner::{Activation, Reconciler};
 use crate::{
     service::{
         Entropy,
+        approval::expire_late,
         command::{announce_due, end_overdue},
     },
     store::Db,
@@ -45,9 +46,10 @@ impl Reconciler for OverdueCommands {
         let ended = end_overdue(&self.db, now, random, BATCH).await?;
         // Twice the interval back: a hint given twice does no harm, one that is missed costs the length of a poll.
         announce_due(&self.db, now, EVERY * 2, BATCH).await?;
+        let late = expire_late(&self.db, now, BATCH).await?;
         Ok(Activation {
-            done: u64::from(ended),
-            more: ended == BATCH,
+            done: u64::from(ended) + u64::from(late),
+            more: ended.max(late) == BATCH,
         })
     }
 }

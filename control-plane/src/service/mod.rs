@@ -1,6 +1,7 @@
 //! Use cases: each owns its transaction.
 
 pub mod agent_renewal;
+pub mod approval;
 pub mod audit_chain;
 pub mod command;
 pub mod decide;

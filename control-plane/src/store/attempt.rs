@@ -343,6 +343,17 @@ pub async fn keep_staging(tx: &mut Tx, id: AttemptId, result: &Value, now: Times
     Ok(())
 }
 
+/// Who wanted an attempt: a person, or `sira`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn wanted_by(tx: &mut Tx, id: AttemptId) -> Result<String, StoreError> {
+    let who = sqlx::query_scalar!("SELECT executed_by FROM plugin_autopatch_attempts WHERE id = $1", id.0)
+        .fetch_one(&mut **tx)
+        .await?;
+    Ok(who)
+}
+
 /// Who must say yes to an attempt; any one person when that can not be read.
 ///
 /// # Errors

@@ -286,6 +286,21 @@ pub async fn look_again(tx: &mut Tx, id: Uuid, at: Timestamp) -> Result<(), Stor
     Ok(())
 }
 
+/// Keeps why an incident that is held is with people now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn keep_reason(tx: &mut Tx, id: Uuid, reason: &str) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE plugin_incidents SET escalation_reason = $2 WHERE id = $1",
+        id,
+        reason
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 /// Keeps what was decided last, as people and the reference system see it.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The only place with SQL: one file for each aggregate.
 
 pub mod agent;
+pub mod approval;
 pub mod attempt;
 pub mod audit;
 pub mod audit_chain;

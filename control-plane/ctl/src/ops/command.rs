@@ -107,6 +107,11 @@ fn send(order: &Send) -> anyhow::Result<Output> {
     } else {
         text(&made, "command_id")
     };
+    if made.get("approval_id").is_some() {
+        let approval = text(&made, "approval_id");
+        let words = format!("command {id} waits for approval {approval}: it is given once enough people said yes");
+        return Ok(Output::new(words, made));
+    }
     let words = format!("command {id}\nfollow it with 'plugmend command show {id}'");
     Ok(Output::new(words, made))
 }

@@ -8,6 +8,7 @@ use plugmend_shared::{
     detect::Severity,
     ids::{Digest, MerchantId},
 };
+use semver::Version;
 
 use super::{Cure, PluginFacts, Policy, Reason, ReleaseFacts, Verdict, Whitelist};
 use crate::domain::{
@@ -163,7 +164,21 @@ fn questions(
             asked.push((reason, Quorum::anyone()));
         }
     }
-    let is_major = match (&plugin.current_version, &cure.to_version) {
+    let impact = release.map(|release| release.impact).max(cure.impact);
+    let (from, to) = (plugin.current_version.as_ref(), cure.to_version.as_ref());
+    asked.extend(asks_of_release(policy, from, to, impact));
+    asked
+}
+
+/// What a change of version takes, whoever wants it.
+pub fn asks_of_release(
+    policy: &Policy,
+    from: Option<&Version>,
+    to: Option<&Version>,
+    impact: Option<Impact>,
+) -> Vec<(Reason, Quorum)> {
+    let mut asked = Vec::new();
+    let is_major = match (from, to) {
         (Some(from), Some(to)) => from.major != to.major,
         // What is not known may be anything.
         (None, Some(_)) => true,
@@ -172,7 +187,6 @@ fn questions(
     if policy.multisig_for_major && is_major {
         asked.push((Reason::MajorVersion, quorum(policy)));
     }
-    let impact = release.map(|release| release.impact).max(cure.impact);
     if policy.multisig_for_high_impact && impact == Some(Impact::High) {
         asked.push((Reason::HighImpact, quorum(policy)));
     }

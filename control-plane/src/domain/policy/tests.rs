@@ -103,6 +103,7 @@ impl Case {
                 role: *role,
                 approved_at: NOW,
                 release_digest,
+                content_digest: None,
             })
             .collect();
         self

@@ -20,7 +20,7 @@ use crate::{
     store::{self, command::OrderView},
 };
 
-/// `POST /api/ops/plugins/{id}/commands`.
+/// `POST /api/ops/plugins/{id}/commands`: 201 when the order is given, 202 when people are asked about it first.
 pub async fn create(
     State(state): State<AppState>,
     PayAdmin(operator): PayAdmin,
@@ -40,7 +40,12 @@ pub async fn create(
     let given = give(&state.db, &actor(&operator), plugin_id, order, key.as_ref(), id, now).await?;
     // Other replicas hear of it through the database; this one need not wait for that.
     state.polls.waiters().wake(plugin_id);
-    Ok((StatusCode::CREATED, Json(given)))
+    let status = if given.approval_id.is_some() {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::CREATED
+    };
+    Ok((status, Json(given)))
 }
 
 /// An order as people see it.

@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::write::{id_in_path, once_key};
+use super::{
+    approvals::refuse,
+    write::{id_in_path, once_key},
+};
 use crate::{
     domain::{approval::OpsRole, attempt, incident},
     http::{
@@ -276,7 +279,8 @@ pub async fn manual_action(
     Ok(Json(done))
 }
 
-fn person(operator: &Operator) -> Person {
+/// Who acts, for what is counted by person and role.
+pub(super) fn person(operator: &Operator) -> Person {
     let role = |role: &Role| match role {
         Role::PayAdmin => OpsRole::PayAdmin,
         Role::ComplianceOps => OpsRole::ComplianceOps,
@@ -310,6 +314,7 @@ impl From<ManualError> for ApiError {
             ManualError::OtherRelease => {
                 Self::conflict("release_changed", "It is another release by now").detail(words)
             }
+            ManualError::NotCounted(refused) => refuse(refused).detail(words),
             ManualError::Closed => Self::conflict("incident_closed", "The incident is closed").detail(words),
             ManualError::UnderWay => Self::conflict("attempt_under_way", "A cure is on its way").detail(words),
             ManualError::NothingUnderWay => Self::conflict("no_attempt", "No cure is on its way").detail(words),

@@ -1,6 +1,7 @@
 //! Port 8112, `/api/ops`: what people use.
 
 pub mod agents;
+mod approvals;
 mod audit;
 mod commands;
 mod decisions;
@@ -26,6 +27,11 @@ pub fn router() -> Router<AppState> {
     Router::new()
         .route("/api/ops/agents/{plugin_id}", get(agents::show))
         .route("/api/ops/agents/{plugin_id}/revoke", post(agents::revoke))
+        .route("/api/ops/approvals", get(approvals::list))
+        .route("/api/ops/approvals/{id}", get(approvals::show))
+        .route("/api/ops/approvals/{id}/approve", post(approvals::approve))
+        .route("/api/ops/approvals/{id}/reject", post(approvals::reject))
+        .route("/api/ops/approvals/{id}/comment", post(approvals::comment))
         .route("/api/ops/decisions", get(decisions::list))
         .route("/api/ops/decisions/{id}", get(decisions::show))
         .route("/api/ops/model", get(decisions::model))

@@ -13,6 +13,7 @@ use super::Recipient;
 use crate::{
     domain::command::{LIFETIME, MAX_RETRIES, Order, Retries, State},
     service::{
+        approval,
         once::{self, OnceError, OnceKey},
         release,
     },
@@ -41,10 +42,13 @@ pub struct NewOrder {
 pub struct Given {
     /// Its id.
     pub id: CommandId,
-    /// `pending`.
+    /// `pending`, or `needs_approval`.
     pub status: String,
     /// From then on it is void.
     pub expires_at: Timestamp,
+    /// The approval that it waits for; it is given under its id once people said yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_id: Option<uuid::Uuid>,
 }
 
 /// Why an order is not given.
@@ -92,7 +96,10 @@ pub async fn give(
         return Ok(given);
     }
     let created_by = who.id().unwrap_or_default();
-    let given = give_in(&mut tx, who, &created_by, plugin_id, order, id, now).await?;
+    let given = match ask_people(&mut tx, &created_by, plugin_id, &order, id, now).await? {
+        Some(asked) => asked,
+        None => give_in(&mut tx, who, &created_by, plugin_id, order, id, now).await?,
+    };
     once::after(&mut tx, key, &given, now).await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(given)
@@ -115,14 +122,7 @@ pub async fn give_in(
     let plugin = store::plugin::lock(tx, plugin_id)
         .await?
         .ok_or(GiveError::UnknownPlugin)?;
-    let recipient = Recipient {
-        id: plugin.id,
-        agent_managed: plugin.agent_managed,
-        capabilities: plugin.capabilities.clone(),
-    };
-    if !recipient.can(order.kind) {
-        return Err(GiveError::Incapable(order.kind.as_str()));
-    }
+    can(&plugin, order.kind)?;
     let order = complete(tx, &plugin, order, id, now).await?;
     store::command::insert(tx, &order, created_by, now).await?;
     let entry = audit::Entry {
@@ -143,7 +143,57 @@ pub async fn give_in(
         id,
         status: order.state.status().to_owned(),
         expires_at: order.expires_at,
+        approval_id: None,
     })
+}
+
+/// Asks people about an order, where the policy wants that. What is asked about is exactly one release.
+async fn ask_people(
+    tx: &mut Tx,
+    who: &str,
+    plugin_id: PluginId,
+    order: &NewOrder,
+    id: CommandId,
+    now: Timestamp,
+) -> Result<Option<Given>, GiveError> {
+    let plugin = store::plugin::lock(tx, plugin_id)
+        .await?
+        .ok_or(GiveError::UnknownPlugin)?;
+    can(&plugin, order.kind)?;
+    let mut order = order.clone();
+    order.payload.product = plugin.product.as_deref().and_then(|name| name.parse().ok());
+    bind(tx, &mut order).await?;
+    let asked = approval::order::ask(tx, who, &plugin, &order, id, now).await?;
+    Ok(asked.map(|(approval_id, expires_at)| Given {
+        id,
+        status: "needs_approval".to_owned(),
+        expires_at,
+        approval_id: Some(approval_id),
+    }))
+}
+
+fn can(plugin: &Plugin, kind: CommandKind) -> Result<(), GiveError> {
+    let recipient = Recipient {
+        id: plugin.id,
+        agent_managed: plugin.agent_managed,
+        capabilities: plugin.capabilities.clone(),
+    };
+    if recipient.can(kind) {
+        Ok(())
+    } else {
+        Err(GiveError::Incapable(kind.as_str()))
+    }
+}
+
+/// Binds an order that names a version to that release's content.
+async fn bind(tx: &mut Tx, order: &mut NewOrder) -> Result<(), GiveError> {
+    let is_named = names_release(order.kind);
+    let payload = &mut order.payload;
+    if let (Some(product), Some(version), true) = (&payload.product, &payload.version, is_named) {
+        let digest = release::offered(tx, product, version, payload.release_digest.as_ref()).await?;
+        payload.release_digest = Some(digest.map_err(|why| GiveError::NoRelease(why.to_string()))?);
+    }
+    Ok(())
 }
 
 fn check(order: &NewOrder) -> Result<(), GiveError> {
@@ -174,10 +224,12 @@ fn names_release(kind: CommandKind) -> bool {
 async fn complete(
     tx: &mut Tx,
     plugin: &Plugin,
-    new: NewOrder,
+    mut new: NewOrder,
     id: CommandId,
     now: Timestamp,
 ) -> Result<Order, GiveError> {
+    new.payload.product = plugin.product.as_deref().and_then(|name| name.parse().ok());
+    bind(tx, &mut new).await?;
     let mut payload = new.payload;
     let lifetime = payload
         .expires_in_s
@@ -189,11 +241,6 @@ async fn complete(
     // Assigned when it is sent.
     payload.generation = plugmend_shared::generation::Generation::ZERO;
     payload.expires_in_s = None;
-    payload.product = plugin.product.as_deref().and_then(|name| name.parse().ok());
-    if let (Some(product), Some(version), true) = (&payload.product, &payload.version, names_release(new.kind)) {
-        let digest = release::offered(tx, product, version, payload.release_digest.as_ref()).await?;
-        payload.release_digest = Some(digest.map_err(|why| GiveError::NoRelease(why.to_string()))?);
-    }
     let changes = matches!(
         new.kind,
         CommandKind::Update | CommandKind::Rollback | CommandKind::ConfigUpdate

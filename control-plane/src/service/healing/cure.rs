@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::{
     domain::{
+        approval::Approval,
         attempt::{Attempt, Method, Origin, Status, installs, order_kind},
         decision::Decision,
         incident::Incident,
@@ -100,7 +101,7 @@ pub async fn judge_attempt(
     };
     let plugin = PluginFacts {
         is_capable: recipient.can(order_kind(attempt.method)),
-        approvals: attempt.approvals.clone(),
+        approvals: said_about(attempt),
         ..situation.facts.clone()
     };
     let cure = Cure {
@@ -120,6 +121,13 @@ pub async fn judge_attempt(
         verdict: grounds.judge(policy, now),
         grounds,
     })
+}
+
+/// The approvals that were given for exactly what the attempt would do. Those that were written by hand name no content.
+fn said_about(attempt: &Attempt) -> Vec<Approval> {
+    let content = attempt.content();
+    let is_about = |approval: &&Approval| approval.content_digest.is_none_or(|about| about == content);
+    attempt.approvals.iter().filter(is_about).cloned().collect()
 }
 
 /// The release that an attempt names; the same version with another content is another release.

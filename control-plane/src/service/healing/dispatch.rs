@@ -15,7 +15,10 @@ use crate::{
         attempt::{Attempt, Method, Origin, Status, order_kind},
         policy::{Policy, Reason, Verdict, judge_turn},
     },
-    service::command::{GiveError, NewOrder, give_in},
+    service::{
+        approval::ask_about_cure,
+        command::{GiveError, NewOrder, give_in},
+    },
     store::{
         self, StoreError, Tx,
         attempt::{Lease, Step},
@@ -155,6 +158,7 @@ pub(super) async fn hold_back(
             }
             let lasts = Status::Pending.lasts(true, policy.staging_timeout).unwrap_or_default();
             let deadline = attempt.status_since.checked_add(lasts).unwrap_or(Timestamp::MAX);
+            ask_about_cure(tx, (held, attempt), (of, reasons), deadline, now).await?;
             let words = (!attempt.requires_approval).then_some("people must say yes first");
             store::attempt::look_again(tx, attempt.id, deadline, (words, Some(deadline)), now).await?;
         }

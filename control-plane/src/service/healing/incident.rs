@@ -14,6 +14,7 @@ use crate::{
         incident::{ECHO, Status},
         policy::{Reason, Verdict},
     },
+    service::approval::ask_about_cure,
     store::{
         self, StoreError, Tx,
         audit::Actor,
@@ -262,7 +263,10 @@ async fn begin(
     });
     about(held).audit(tx, &Actor::Sira, "attempt_created", details).await?;
     match &judged.verdict {
-        Verdict::NeedsApproval { reasons, .. } => escalate_for(tx, held, reasons, now).await?,
+        Verdict::NeedsApproval { of, reasons } => {
+            ask_about_cure(tx, (held, &attempt), (of, reasons), attempt.deadline_at, now).await?;
+            escalate_for(tx, held, reasons, now).await?;
+        }
         _ if held.incident.status == Status::Open => {
             let step = Change {
                 next_look_at: Some(now + MINDED),

@@ -32,7 +32,7 @@ use crate::{
     store::{Db, StoreError},
 };
 
-pub use approve::{Approved, approve};
+pub use approve::{Approved, approve, rejected};
 pub use fleet::{blame_releases, look_after_affected};
 pub use open::{Observed, observe};
 pub use people::{ManualAction, ManualDone, ManualError, Person, manual_action};

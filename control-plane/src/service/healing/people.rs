@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::{
-        approval::{Approval, OpsRole},
+        approval::{OpsRole, Refused},
         attempt::{Attempt, Method, Origin, Status, installs},
         incident,
         policy::{Reason, Verdict},
@@ -44,6 +44,9 @@ pub enum ManualError {
     /// What was looked at is not what would be installed.
     #[error("the cure is another release by now; look at it again")]
     OtherRelease,
+    /// The yes does not count.
+    #[error(transparent)]
+    NotCounted(#[from] Refused),
     /// The incident is over.
     #[error("the incident is closed")]
     Closed,
@@ -216,20 +219,8 @@ async fn order(
         return Err(ManualError::UnderWay);
     }
     let mut attempt = wanted(held, &situation, (method, action), id, now)?;
-    let first = cure::judge_attempt(tx, policy, &held.incident, &attempt, now).await?;
-    attempt.release_digest = first.grounds.release.as_ref().map(|release| release.digest);
-    // Who orders it says yes to it.
-    attempt.approvals = who
-        .roles
-        .iter()
-        .map(|role| Approval {
-            user_id: who.subject.clone(),
-            role: *role,
-            approved_at: now,
-            release_digest: attempt.release_digest,
-        })
-        .collect();
     let judged = cure::judge_attempt(tx, policy, &held.incident, &attempt, now).await?;
+    attempt.release_digest = judged.grounds.release.as_ref().map(|release| release.digest);
     let needed = match &judged.verdict {
         Verdict::Allow | Verdict::Refuse { again_at: Some(_), .. } => None,
         Verdict::Refuse {
