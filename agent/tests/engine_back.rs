@@ -210,6 +210,23 @@ fn a_reload_hook_that_fails_takes_the_release_back_but_does_not_hold_it_back() {
 }
 
 #[test]
+fn no_hook_that_fails_bars_a_way_back() {
+    for layout in [LayoutKind::Symlink, LayoutKind::Exchange] {
+        let Shop { _top, mut host } = shop(layout);
+        acked(perform(&mut host.open().unwrap(), &update(1, "1.1.0")));
+        // The release is so bad that its service and its PHP pool are down.
+        host.reload = Some(vec!["/bin/false".to_owned()]);
+        host.pool = Some(host.top.join("nobody-listens"));
+        let mut engine = host.open().unwrap();
+        let back = acked(perform(&mut engine, &command(2, CommandKind::Rollback, None)));
+        assert_eq!(back.status, OutcomeStatus::Committed);
+        assert!(back.explanation.contains("hook reload failed"), "{back:?}");
+        assert!(back.explanation.contains("the PHP pool did not answer"), "{back:?}");
+        assert_eq!(host.visible(), zero());
+    }
+}
+
+#[test]
 fn a_reload_hook_that_fails_once_is_tried_again() {
     let Shop { _top, mut host } = shop(LayoutKind::Symlink);
     let ran = host.top.join("ran");

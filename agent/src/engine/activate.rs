@@ -5,7 +5,7 @@ use std::path::Path;
 
 use plugmend_shared::bundle::path::RelPath;
 
-use super::{Engine, chain, fs_failure, materialise::preserved_in, swap_failure};
+use super::{Engine, chain, fs_failure, materialise::preserved_in, swap::Leave, swap_failure};
 use crate::{
     domain::{
         change::{Change, ChangeKind, Failure},
@@ -23,20 +23,27 @@ impl<T: Transport> Engine<T> {
     /// Activates `to`. Doing it again when it is active already runs the hooks again and harms nothing.
     pub(super) fn activate(&mut self, change: &Change, to: &Tree) -> Result<Baseline, Failure> {
         let before = self.baseline(change);
+        let leave = if change.kind == ChangeKind::Rollback {
+            Leave::Back
+        } else {
+            Leave::Forward
+        };
         if change.kind == ChangeKind::Config {
             self.write_settings(change)?;
-            self.drop_code()?;
+            let dropped = self.drop_code();
+            self.weigh_hook(leave, dropped)?;
         } else {
             self.check_tree(to)?;
             crash_point!("engine.activate.before_absorb");
             self.secure_data(&change.from, to)?;
             crash_point!("engine.activate.before_swap");
-            let hooked = self.swap(&change.from, to, true)?;
+            let hooked = self.swap(&change.from, to, leave)?;
             crash_point!("engine.activate.swapped");
             self.sweep(&change.from);
-            hooked?;
+            self.weigh_hook(leave, hooked)?;
         }
-        self.after_swap()?;
+        let hooked = self.after_swap();
+        self.weigh_hook(leave, hooked)?;
         crash_point!("engine.activate.hooked");
         Ok(before)
     }
@@ -45,24 +52,24 @@ impl<T: Transport> Engine<T> {
     pub(super) fn revert(&mut self, change: &Change, to: &Tree, why: &Failure) -> Result<(), Failure> {
         crash_point!("engine.revert.begin");
         self.keep_diagnostics(change, to, why);
+        // What merely did not work out is left with care.
+        let leave = if why.retryable { Leave::Back } else { Leave::BackAtOnce };
         if change.kind == ChangeKind::Config {
             self.unwrite_settings(change)?;
             let dropped = self.drop_code();
-            self.told(dropped);
+            self.weigh_hook(leave, dropped)?;
         } else {
             if let Err(failure) = self.secure_data(to, &change.from) {
                 self.note(failure.words);
             }
             crash_point!("engine.revert.before_swap");
-            // Every second in a release that does harm costs orders; what merely did not work out is left with care.
-            let hooked = self.swap(to, &change.from, why.retryable)?;
-            self.told(hooked);
+            let hooked = self.swap(to, &change.from, leave)?;
+            self.weigh_hook(leave, hooked)?;
             crash_point!("engine.revert.swapped");
             self.sweep(to);
         }
-        // The old files are back; a hook that fails now is for a person to look at.
         let hooked = self.after_swap();
-        self.told(hooked);
+        self.weigh_hook(leave, hooked)?;
         if change.needs_snapshot {
             self.note(
                 "the release changes data irreversibly: the snapshot from before it is there, and restoring it would \
@@ -142,13 +149,6 @@ impl<T: Transport> Engine<T> {
             }
         }
         Ok(())
-    }
-
-    /// A failure that hinders nothing any more.
-    fn told(&mut self, result: Result<(), Failure>) {
-        if let Err(failure) = result {
-            self.note(failure.words);
-        }
     }
 
     /// What is known of a bad release, before it is left. That it can not be kept hinders nothing.

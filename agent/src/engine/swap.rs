@@ -13,24 +13,42 @@ use crate::{
 /// Between the two tries of a hook.
 const HOOK_PAUSE: Duration = Duration::from_secs(1);
 
+/// How a release is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// For another: requests under way end whole and every hook works, or it is not left.
+    Forward,
+    /// For the one before, with a second for requests under way. No hook stands in the way.
+    Back,
+    /// The same at once: every second in a release that does harm costs orders.
+    BackAtOnce,
+}
+
 impl<T: Transport> Engine<T> {
-    /// Puts `to` in the place of `from`. `patient`: waits a second so that requests under way end whole; a release that
-    /// does harm is left at once. Gives whether PHP then forgot what it had compiled: that is a hook's failure, and none
-    /// of the swap.
-    pub(super) fn swap(&mut self, from: &Tree, to: &Tree, patient: bool) -> Result<Result<(), Failure>, Failure> {
+    /// Puts `to` in the place of `from`. Gives whether PHP then forgot what it had compiled: that is a hook's failure,
+    /// and none of the swap.
+    pub(super) fn swap(&mut self, from: &Tree, to: &Tree, leave: Leave) -> Result<Result<(), Failure>, Failure> {
         let layout = self.layout();
         layout.prepare(from, to).map_err(|e| swap_failure(&e))?;
         crash_point!("engine.swap.prepared");
-        let waits =
-            patient && layout.changes_in_place() && layout.active().map_err(|e| swap_failure(&e))?.ino != to.ino;
-        let held = if waits { self.hold_code()? } else { None };
+        let waits = leave != Leave::BackAtOnce
+            && layout.changes_in_place()
+            && layout.active().map_err(|e| swap_failure(&e))?.ino != to.ino;
+        let held = match if waits { self.hold_code() } else { Ok(None) } {
+            // A pool that is down, or a disk without room for the script, may be why somebody goes back.
+            Err(failure) if leave == Leave::Back => Some(failure.words),
+            held => match held? {
+                Some(Held::Not(why)) => Some(why.to_owned()),
+                _ => None,
+            },
+        };
         layout.flip(from, to).map_err(|e| swap_failure(&e))?;
         // Before anything else, however small: what is held is held for a moment only.
         let dropped = self.drop_code();
         crash_point!("engine.swap.flipped");
         let settled = layout.settle(from, to).map_err(|e| swap_failure(&e));
         drop(layout);
-        if let Some(Held::Not(why)) = held {
+        if let Some(why) = held {
             self.note(format!(
                 "requests under way at the swap may have met both versions ({why}): with the stub layout none can"
             ));
@@ -55,6 +73,27 @@ impl<T: Transport> Engine<T> {
         twice(|| self.options.hooks.after_swap())
     }
 
+    /// What a hook's failure is to a change: the end of one that leads on, a word about one that leads back. The files
+    /// are back then, and what a person does about the host must not have to be done first.
+    pub(super) fn weigh_hook(&mut self, leave: Leave, done: Result<(), Failure>) -> Result<(), Failure> {
+        match (done, leave) {
+            (Ok(()), _) => Ok(()),
+            (Err(mut failure), Leave::Forward) => {
+                failure
+                    .words
+                    .push_str(". Mend it on the host, then send the order again");
+                Err(failure)
+            }
+            (Err(failure), _) => {
+                let words = failure.words;
+                self.note(format!(
+                    "{words}; the files are in place, and what runs may not have taken them up: mend it and run it by hand"
+                ));
+                Ok(())
+            }
+        }
+    }
+
     fn token(&self) -> Result<String, Failure> {
         let mut token = [0_u8; 16];
         let filled = self.random.fill(&mut token);
@@ -72,8 +111,5 @@ fn twice<R>(hook: impl Fn() -> Result<R, HookError>) -> Result<R, Failure> {
         std::thread::sleep(HOOK_PAUSE);
         hook()
     });
-    done.map_err(|e| {
-        let words = format!("{}. Mend it on the host, then send the order again", chain(&e));
-        Failure::lasting("hook_failed", words)
-    })
+    done.map_err(|e| Failure::lasting("hook_failed", chain(&e)))
 }

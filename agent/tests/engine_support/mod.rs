@@ -22,6 +22,7 @@ use plugmend_agent::{
     },
     engine::{Always, Ended, Engine, EngineDeps, EngineOptions, LastWord, NoProgress, OpenError, Signals},
     platform::{
+        fastcgi::Pool,
         hooks::Hooks,
         probe::{Ask, Probe},
         sandbox::SandboxOptions,
@@ -216,6 +217,8 @@ pub struct Host {
     pub bad_version: Option<String>,
     pub reload: Option<Vec<String>>,
     pub snapshot: Option<Vec<String>>,
+    /// The socket of a PHP pool.
+    pub pool: Option<PathBuf>,
 }
 
 impl Host {
@@ -227,6 +230,7 @@ impl Host {
             bad_version: None,
             reload: None,
             snapshot: None,
+            pool: None,
         };
         write(&host.plugin(), &zero());
         fs::create_dir_all(host.plugin().join("data")).unwrap();
@@ -276,6 +280,7 @@ impl Host {
             hooks: Hooks {
                 reload: self.reload.clone(),
                 snapshot: self.snapshot.clone(),
+                opcache: self.pool.clone().map(Pool::Unix),
                 ..Hooks::default()
             },
             probes: probes.collect(),
