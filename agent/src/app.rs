@@ -28,10 +28,10 @@ use crate::{
     ingest::{Hub, Ingest, IngestError},
     lifecycle::{End, Lifecycle},
     platform::{facts, lock::LockError, memory},
-    store::{Kept, Sequence, StoreError},
+    store::{Kept, Sequence, StoreError, or_nothing},
     tasks::{
         Common, Orders,
-        board::Board,
+        board::{Board, chain},
         commands,
         engine::{EngineTask, Seen},
         frugal,
@@ -133,9 +133,9 @@ fn start(settings: &Settings) -> Result<Lifecycle, AppError> {
     let (teller, told) = progress::channel();
     let signals = Arc::new(Signals::default());
     let common = Common {
-        orders: Arc::new(Orders::open(kept.clone(), teller.clone(), signals.clone())?),
+        orders: Arc::new(Orders::open(kept.clone(), teller.clone(), signals.clone())),
         random: Arc::new(move || random_bytes(&random).map_or(0, u64::from_le_bytes)),
-        hub: Arc::new(Hub::with_env(kept.env()?)),
+        hub: Arc::new(Hub::with_env(or_nothing(kept.env()))),
         clock,
         kept,
         client,
@@ -144,7 +144,7 @@ fn start(settings: &Settings) -> Result<Lifecycle, AppError> {
         answers: Arc::new(Notify::new()),
         teller,
     };
-    let engine = engine::open(settings, parts(&common, &signals)?)?;
+    let engine = engine::open(settings, parts(&common, &signals))?;
     let ingest = Ingest::bind(&convert::ingest(&settings.telemetry)?)?;
     let door = local::bind(dir).map_err(|error| AppError::StateDir(dir.clone(), error))?;
 
@@ -190,23 +190,26 @@ fn open_store(dir: &Path) -> Result<Arc<Kept>, AppError> {
             aside.display()
         );
     }
+    if let Some(error) = &opened.closed {
+        warn!("the agent goes on without its store: {}", chain(error));
+    }
     Ok(Arc::new(opened.kept))
 }
 
-fn parts(common: &Common, signals: &Arc<Signals>) -> Result<engine::Parts, AppError> {
-    Ok(engine::Parts {
+fn parts(common: &Common, signals: &Arc<Signals>) -> engine::Parts {
+    engine::Parts {
         way: Way::Enrolled(common.client.clone()),
         merchant: Some(common.client.names().0),
-        env: common.kept.env()?,
+        env: or_nothing(common.kept.env()),
         clock: common.clock.clone(),
         counters: common.hub.clone(),
         signals: signals.clone(),
-    })
+    }
 }
 
 fn heartbeat(settings: &Settings, common: &Common, boot_id: BootId, seen: &Seen) -> Result<HeartbeatTask, AppError> {
     let now = common.clock.now();
-    let sequence = Sequence::open(&settings.state_dir, &common.kept, facts::machine_boot(), now)?;
+    let sequence = Sequence::open(&settings.state_dir, &common.kept, facts::machine_boot(), now);
     let reporter = ReporterOptions {
         plugin_path: settings.plugin.path.clone(),
         cms: settings.plugin.cms.clone(),
@@ -222,7 +225,7 @@ fn heartbeat(settings: &Settings, common: &Common, boot_id: BootId, seen: &Seen)
         reporter,
         interval,
         installed,
-    )?)
+    ))
 }
 
 /// An engine for the command line, when no agent runs. Without an identity it can only use what lies on the host.

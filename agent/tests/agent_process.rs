@@ -236,6 +236,22 @@ fn offline_it_keeps_what_the_plugin_says_through_kills_and_stops_when_asked() {
 }
 
 #[test]
+fn a_store_that_can_not_be_opened_keeps_no_agent_from_its_plugin() {
+    let mut host = Host::enrolled();
+    // A link to nowhere: sled can make no folder there, as on a full disk, and moving it aside would not help.
+    std::os::unix::fs::symlink(host.path("gone/kept"), host.path("state/kept")).unwrap();
+    host.start();
+    host.until(|status| status["troubles"]["store"].is_string());
+    let (code, output) = host.says(&["rollback"]);
+    assert_eq!(code, 1);
+    assert!(said(&output).contains("nothing_before"), "{}", said(&output));
+    // Once it can be made, everything works as ever.
+    fs::create_dir_all(host.path("gone/kept")).unwrap();
+    host.until(|status| windows(status) >= 1 && status["troubles"]["store"].is_null());
+    assert_eq!(host.end(Signal::TERM), Some(0));
+}
+
+#[test]
 fn a_second_agent_on_the_same_plugin_is_refused() {
     let mut host = Host::enrolled();
     host.start();

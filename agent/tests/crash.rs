@@ -85,6 +85,42 @@ everywhere! {
     killed_anywhere_in_new_settings_stub a_full_disk_in_new_settings_stub Stub Config;
 }
 
+#[test]
+fn a_start_on_a_full_disk_goes_on_with_a_change_on_trial_and_takes_it_back() {
+    for layout in [LayoutKind::Exchange, LayoutKind::Symlink, LayoutKind::Stub] {
+        for (killed_at, place) in [("engine.trial.look", "on trial"), ("engine.prune.tree", "at its end")] {
+            let shop = Shop::new(layout);
+            assert!(shop.run(Scenario::BadUpdate, &Faults::kill(killed_at, 1)).killed);
+            let started = shop.start(&Faults::full("ledger.create", 1));
+            assert_eq!(started.report.open_error, None, "{place}: {}", started.log);
+            assert_eq!(started.report.stuck, None, "{place}");
+            assert_eq!(
+                started.report.version.as_deref(),
+                Some("1.0.0"),
+                "{place}: {}",
+                started.log
+            );
+            shop.assert_settles(Scenario::Update, place);
+        }
+    }
+}
+
+#[test]
+fn a_start_on_a_full_disk_settles_what_was_interrupted() {
+    for killed_at in [
+        "engine.activate.before_swap",
+        "engine.activate.swapped",
+        "engine.finish.recorded",
+    ] {
+        let shop = Shop::new(LayoutKind::Symlink);
+        assert!(shop.run(Scenario::Update, &Faults::kill(killed_at, 1)).killed);
+        let started = shop.start(&Faults::full("ledger.create", 1));
+        assert_eq!(started.report.open_error, None, "{killed_at}: {}", started.log);
+        shop.assert_whole(Scenario::Update, killed_at);
+        shop.assert_settles(Scenario::Update, killed_at);
+    }
+}
+
 /// Seventy kills each, at moments that a fixed sequence draws, with a plugin that writes orders all the while.
 fn killed_at_random(layout: LayoutKind, seed: u64) {
     let shop = Shop::new(layout);

@@ -178,8 +178,13 @@ pub(super) fn io_error(error: FsError) -> io::Error {
 }
 
 /// A failure of reading or writing contents.
+/// Whether there was no room: a full disk or a quota.
+pub(super) fn is_no_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 pub(super) fn io_failure(error: &io::Error) -> Failure {
-    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+    if is_no_space(error) {
         return super::no_space(&chain(error));
     }
     Failure::passing("filesystem", chain(error))

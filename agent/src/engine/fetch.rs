@@ -21,7 +21,7 @@ use plugmend_shared::{
 
 use super::{
     Engine, ProgressSink, chain,
-    contents::{Incoming, Index, io_failure, write_manifest},
+    contents::{Incoming, Index, io_failure, is_no_space, write_manifest},
     fs_failure,
 };
 use crate::{
@@ -61,7 +61,7 @@ impl<T: Transport> Engine<T> {
         if let Some(delta) = delta {
             match self.unpack_delta(&delta, change, &index, &mut incoming) {
                 Ok(()) => {}
-                Err(DeltaError::Io(e)) if e.kind() == std::io::ErrorKind::StorageFull => return Err(io_failure(&e)),
+                Err(DeltaError::Io(e)) if is_no_space(&e) => return Err(io_failure(&e)),
                 Err(e) => tracing::info!(error = chain(&e), "the delta pack does not help here; fetching frames"),
             }
         }

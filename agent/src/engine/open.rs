@@ -1,10 +1,7 @@
 //! Opening: what the host can do is tried, the locks are taken, the ledger is read or begun, and what an earlier life
 //! left half done is settled before anything else.
 
-use std::{
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -106,9 +103,7 @@ impl<T: Transport> Engine<T> {
         let site_lock = lock::acquire(&site.work, "lock")?;
         let capabilities = match capability::probe(&site.work, &site.plugin_path()) {
             // A full disk ends no agent: it was able to swap here before, and an order says that there is no room.
-            Err(e) if known.is_some() && e.source.kind() == ErrorKind::StorageFull => {
-                capability::assumed(&site.work, &site.plugin_path())?
-            }
+            Err(e) if known.is_some() && e.is_no_space() => capability::assumed(&site.work, &site.plugin_path())?,
             other => other?,
         };
         check(&options, &site, &capabilities, known.is_some())?;

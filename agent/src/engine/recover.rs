@@ -35,18 +35,16 @@ impl<T: Transport> Engine<T> {
         match machine::next(&transaction.change, &transaction.stage, Event::Booted(found))? {
             Next::Stage(stage) => {
                 // Goes on in `resume`; what runs until then is whole.
-                if let Some(open) = &mut self.ledger.transaction {
-                    open.stage = stage;
+                if stage != transaction.stage {
+                    if let Some(open) = &mut self.ledger.transaction {
+                        open.stage = stage;
+                    }
+                    self.record_settled();
                 }
-                self.file.write(&mut self.ledger)?;
             }
             Next::End(ending) => {
                 let command = transaction.change.command;
                 let ended = self.finish(ending);
-                if self.unsaved {
-                    self.file.write(&mut self.ledger)?;
-                    self.unsaved = false;
-                }
                 if let Some(command) = command {
                     self.settled.push((command, ended));
                 }
@@ -97,7 +95,17 @@ impl<T: Transport> Engine<T> {
         if let Some(tree) = active.tree {
             self.ledger.installed.name = tree;
         }
-        Ok(self.file.write(&mut self.ledger)?)
+        self.record_settled();
+        Ok(())
+    }
+
+    /// Records what was settled. A full disk must not keep the agent from the change that filled it: from what is on
+    /// disk the next start settles the same again.
+    fn record_settled(&mut self) {
+        if let Err(e) = self.file.write(&mut self.ledger) {
+            tracing::error!(error = chain(&e), "what was settled could not be recorded yet");
+            self.unsaved = true;
+        }
     }
 
     /// Goes on with a change that a restart found on trial or on the way back; `None` when there is none.

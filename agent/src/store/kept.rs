@@ -4,6 +4,7 @@
 //! numbers that may never repeat are floored by [`super::sequence`].
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
@@ -27,7 +28,7 @@ pub enum StoreError {
     Open(PathBuf, #[source] sled::Error),
     /// A damaged store could not be moved out of the way.
     #[error("the agent's store in {0} is damaged and can not be moved aside; move it by hand")]
-    MoveAside(PathBuf, #[source] std::io::Error),
+    MoveAside(PathBuf, #[source] io::Error),
     /// sled could not read or write.
     #[error("the agent's store can not be read or written; is the disk full?")]
     Sled(#[from] sled::Error),
@@ -36,14 +37,27 @@ pub enum StoreError {
     Damaged(#[source] serde_json::Error),
     /// The file of [`super::sequence`] could not be read or written.
     #[error("the file {0} can not be read or written; is the disk full?")]
-    Sequence(PathBuf, #[source] std::io::Error),
+    Sequence(PathBuf, #[source] io::Error),
+}
+
+/// What is found at a start in a store that can not be read: nothing. All of it may be lost, and an agent that does not
+/// start looks after no plugin.
+pub fn or_nothing<T: Default>(found: Result<T, StoreError>) -> T {
+    found.unwrap_or_else(|error| {
+        let cause = std::error::Error::source(&error)
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        tracing::warn!("the agent starts without what its store holds: {error}: {cause}");
+        T::default()
+    })
 }
 
 /// The store. All of it lives in one tree: each tree costs pages, and this runs beside shops on small hosts.
 #[derive(Debug)]
 pub struct Kept {
     dir: PathBuf,
-    /// `None` after an input or output error: sled repeats its first one for ever, so it is opened anew.
+    /// `None` after an input or output error (sled repeats its first one for ever) and while it can not be opened: the
+    /// next call opens it.
     db: Mutex<Option<sled::Db>>,
     pub(super) spool: Mutex<super::spool::Size>,
 }
@@ -55,23 +69,34 @@ pub struct Opened {
     pub kept: Kept,
     /// Where the damaged one was moved, when it was.
     pub moved_aside: Option<PathBuf>,
+    /// Why it can not be used yet, when it can not.
+    pub closed: Option<StoreError>,
 }
 
 impl Kept {
     /// Opens the store in `dir`, or makes it. A damaged one is moved aside (the last is kept) and made anew: everything
-    /// in it can be lost without harm, and an agent that does not start can not.
+    /// in it can be lost without harm, and an agent that does not start can not. For the same reason one that can not be
+    /// had now (a full disk, say) is opened later, by the first call that can.
     ///
     /// # Errors
-    /// When it is locked by another process for longer than a restart takes, or can not be made.
+    /// When it is locked by another process for longer than a restart takes.
     pub fn open(dir: &Path) -> Result<Opened, StoreError> {
-        let (db, moved_aside) = open_or_renew(dir)?;
-        let spool = Mutex::new(super::spool::Size::measure(&db)?);
+        let (db, moved_aside, closed) = match open_or_renew(dir) {
+            Ok((db, moved_aside)) => (Some(db), moved_aside, None),
+            Err(held @ StoreError::Held(_)) => return Err(held),
+            Err(error) => (None, None, Some(error)),
+        };
+        let size = db.as_ref().map(super::spool::Size::measure).transpose()?;
         let kept = Self {
             dir: dir.to_path_buf(),
-            db: Mutex::new(Some(db)),
-            spool,
+            db: Mutex::new(db),
+            spool: Mutex::new(size.unwrap_or_default()),
         };
-        Ok(Opened { kept, moved_aside })
+        Ok(Opened {
+            kept,
+            moved_aside,
+            closed,
+        })
     }
 
     /// Lets `act` read and write. After an input or output error (a full disk, say) the next call opens the store
@@ -125,15 +150,27 @@ impl Kept {
     }
 }
 
-/// Opens the database in `dir`; a damaged one is moved aside and made anew.
+/// Opens the database in `dir`; one that is damaged is moved aside and made anew.
 fn open_or_renew(dir: &Path) -> Result<(sled::Db, Option<PathBuf>), StoreError> {
     match try_open(dir) {
         Ok(db) => Ok((db, None)),
-        Err(StoreError::Open(_, sled::Error::Corruption { .. }) | StoreError::Sled(sled::Error::Corruption { .. })) => {
+        Err(StoreError::Open(_, error) | StoreError::Sled(error)) if is_damage(&error) => {
             let aside = move_aside(dir)?;
             Ok((try_open(dir)?, Some(aside)))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Whether an error stays as long as the files do. Any other (no room, no right) may pass, and the files are kept.
+fn is_damage(error: &sled::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    match error {
+        sled::Error::Io(error) => {
+            let bad_sector = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+            bad_sector || matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
+        }
+        _ => true,
     }
 }
 
@@ -187,4 +224,39 @@ pub(super) fn key(kind: u8, rest: &[u8]) -> Vec<u8> {
     key.push(kind);
     key.extend_from_slice(rest);
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_can_not_be_had_is_opened_once_it_can() {
+        let top = tempfile::tempdir().unwrap();
+        // Nothing can be made beneath a file, as nothing can on a full disk.
+        let state = top.path().join("state");
+        std::fs::write(&state, "").unwrap();
+        let opened = Kept::open(&state.join("kept")).unwrap();
+        assert!(matches!(opened.closed, Some(StoreError::Open(..))), "{opened:?}");
+        assert!(opened.kept.flush().is_err());
+        assert!(or_nothing(opened.kept.orders()).is_empty());
+        std::fs::remove_file(&state).unwrap();
+        std::fs::create_dir(&state).unwrap();
+        opened.kept.write_json(b"m/x", &7).unwrap();
+        assert_eq!(opened.kept.read_json::<u8>(b"m/x").unwrap(), Some(7));
+    }
+
+    #[test]
+    fn what_stays_wrong_is_moved_aside_and_what_may_pass_is_not() {
+        let from = |errno: rustix::io::Errno| sled::Error::Io(io::Error::from(errno));
+        assert!(is_damage(&from(rustix::io::Errno::IO)));
+        assert!(is_damage(&sled::Error::Unsupported(String::new())));
+        for passing in [
+            rustix::io::Errno::NOSPC,
+            rustix::io::Errno::DQUOT,
+            rustix::io::Errno::ACCESS,
+        ] {
+            assert!(!is_damage(&from(passing)), "{passing}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ mod sequence;
 mod spool;
 
 pub use inbox::{MAX_ORDERS, Order};
-pub use kept::{Kept, Opened, StoreError};
+pub use kept::{Kept, Opened, StoreError, or_nothing};
 pub use outbox::Answer;
 pub use sequence::{Counted, Sequence};
 pub use spool::Size;

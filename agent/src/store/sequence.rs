@@ -16,7 +16,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::kept::{Kept, StoreError};
+use super::kept::{Kept, StoreError, or_nothing};
 
 /// How many numbers are reserved at once.
 const BLOCK: u64 = 4096;
@@ -55,17 +55,12 @@ struct Last {
 }
 
 impl Sequence {
-    /// Takes up counting. `machine` is anything that changes when the machine reboots.
-    ///
-    /// # Errors
-    /// When the file can not be read or the store fails. A file without sense counts as lost.
-    pub fn open(dir: &Path, kept: &Kept, machine: String, now: Timestamp) -> Result<Self, StoreError> {
+    /// Takes up counting. `machine` is anything that changes when the machine reboots. What can not be read counts as
+    /// lost.
+    pub fn open(dir: &Path, kept: &Kept, machine: String, now: Timestamp) -> Self {
         let file = dir.join("sequence.json");
-        let reserved = read(&file).map_err(|error| StoreError::Sequence(file.clone(), error))?;
-        let kept_last = match kept.read_json::<Last>(LAST) {
-            Err(StoreError::Damaged(_)) => None,
-            other => other?,
-        };
+        let reserved = or_nothing(read(&file).map_err(|error| StoreError::Sequence(file.clone(), error)));
+        let kept_last = or_nothing(kept.read_json::<Last>(LAST));
         let ceiling = reserved.map_or(0, |reserved| reserved.ceiling);
         let (mut window, heartbeat) = match kept_last {
             Some(last) if last.machine == machine && last.window.max(last.heartbeat) <= ceiling => {
@@ -87,12 +82,12 @@ impl Sequence {
             heartbeat,
             machine: machine.clone(),
         };
-        Ok(Self {
+        Self {
             file,
             machine,
             last,
             ceiling,
-        })
+        }
     }
 
     /// The next number. It is on disk before it is given.
@@ -146,7 +141,7 @@ mod tests {
     fn next(dir: &Path, machine: &str, now: i64, count: u64) -> u64 {
         let kept = Kept::open(&dir.join("kept")).unwrap().kept;
         let now = Timestamp::from_second(now).unwrap();
-        let mut sequence = Sequence::open(dir, &kept, machine.to_owned(), now).unwrap();
+        let mut sequence = Sequence::open(dir, &kept, machine.to_owned(), now);
         sequence.next(Counted::Heartbeat, &kept).unwrap();
         (0..count)
             .map(|_| sequence.next(Counted::Window, &kept).unwrap())

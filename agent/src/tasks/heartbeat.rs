@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::schedule::{Rhythm, clamp_interval},
-    store::{Counted, Sequence, StoreError},
+    store::{Counted, Sequence, StoreError, or_nothing},
     upstream::client::ClientError,
 };
 
@@ -39,26 +39,23 @@ pub struct HeartbeatTask {
 }
 
 impl HeartbeatTask {
-    /// Takes up where the last life of the agent left.
-    ///
-    /// # Errors
-    /// When the store can not be read.
+    /// Takes up where the last life of the agent left, as far as the store can be read.
     pub fn open(
         common: Common,
         sequence: Sequence,
         reporter: ReporterOptions,
         interval_s: u32,
         installed: watch::Receiver<Installed>,
-    ) -> Result<Self, StoreError> {
+    ) -> Self {
         let wall = common.clock.now();
-        let rolling = common.kept.rolling(wall)?;
-        let tuning = common.kept.tuning()?;
+        let rolling = or_nothing(common.kept.rolling(wall));
+        let tuning = or_nothing(common.kept.tuning());
         let interval = clamp_interval(tuning.as_ref().map_or(interval_s, |tuning| tuning.heartbeat_interval_s));
         let rhythm = Rhythm::start(common.client.names().1, interval, (common.random)());
         common
             .board
             .show(|shown| shown.heartbeat_interval_s = interval.as_secs());
-        Ok(Self {
+        Self {
             closer: Closer::open(sequence, rolling, &common.hub, wall),
             reporter: Reporter::new(reporter),
             rhythm,
@@ -66,7 +63,7 @@ impl HeartbeatTask {
             installed,
             batch: BATCH,
             common,
-        })
+        }
     }
 
     /// Runs until the agent stops; closes a last window then, so that nothing that was counted is lost.

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use super::progress::Teller;
 use crate::{
     engine::Signals,
-    store::{Kept, MAX_ORDERS, Order, StoreError},
+    store::{Kept, MAX_ORDERS, Order, StoreError, or_nothing},
 };
 
 /// What became of an order that arrived.
@@ -44,18 +44,16 @@ pub struct Orders {
 impl Orders {
     /// The orders that a last life of the agent left. Of newly taken ones the control plane is told through `told`; a
     /// change in hand that one of them is to take back is told through `signals`.
-    ///
-    /// # Errors
-    /// When they can not be read.
-    pub fn open(kept: Arc<Kept>, told: Teller, signals: Arc<Signals>) -> Result<Self, StoreError> {
-        let queue = Mutex::new(kept.orders()?.into());
-        Ok(Self {
+    /// What can not be read is sent again by the control plane.
+    pub fn open(kept: Arc<Kept>, told: Teller, signals: Arc<Signals>) -> Self {
+        let queue = Mutex::new(or_nothing(kept.orders()).into());
+        Self {
             kept,
             queue,
             arrived: Notify::new(),
             told,
             signals,
-        })
+        }
     }
 
     /// Takes what arrived. Nothing is acknowledged that is not on disk.
@@ -179,7 +177,7 @@ mod tests {
     fn orders(dir: &std::path::Path) -> (Orders, crate::tasks::progress::Told) {
         let (teller, told) = crate::tasks::progress::channel();
         (
-            Orders::open(Arc::new(Kept::open(dir).unwrap().kept), teller, Arc::default()).unwrap(),
+            Orders::open(Arc::new(Kept::open(dir).unwrap().kept), teller, Arc::default()),
             told,
         )
     }

@@ -132,6 +132,11 @@ impl Shop {
         child::run(&self.work(Some(self.next_order(scenario))), faults)
     }
 
+    /// Starts, with no order to carry out.
+    pub fn start(&self, faults: &Faults) -> Done {
+        child::run(&self.work(None), faults)
+    }
+
     /// What runs, right now, is one version, byte for byte; which.
     fn version(&self, place: &str) -> &'static str {
         let seen = self.host.visible();
@@ -178,7 +183,7 @@ impl Shop {
     }
 
     pub fn assert_opens(&self, place: &str) {
-        let opened = child::run(&self.work(None), &Faults::none());
+        let opened = self.start(&Faults::none());
         assert_settled(&opened.report, place);
     }
 
