@@ -27,6 +27,8 @@ const SHOWN: Partial<Record<PageName, React.LazyExoticComponent<(props: { id: st
   attempts: lazy(() => import("./pages/attempts")),
   plugins: lazy(() => import("./pages/plugins")),
   plugin: lazy(() => import("./pages/plugin")),
+  approvals: lazy(() => import("./pages/approvals")),
+  kpis: lazy(() => import("./pages/kpis")),
   audit: lazy(() => import("./pages/audit")),
   merchants: lazy(() => import("./pages/merchants")),
   releases: lazy(() => import("./pages/releases")),

@@ -3,15 +3,19 @@ import { useAsk } from "../app/session";
 import type { Answer, Ask, Query } from "./http";
 import type {
   Agent,
+  Approval,
   Attempt,
   AuditEntry,
   Command,
+  Course,
   Delivery,
   DryRun,
   Incident,
   Json,
+  Kpis,
   Merchant,
   NewOrder,
+  OverviewFigures,
   Page,
   Plugin,
   PolicyChange,
@@ -55,6 +59,13 @@ export interface Calls {
   replayDelivery(id: string): Promise<{ deliveries: number }>;
   audit(query: Query, signal?: Signal): Promise<Page<"entries", AuditEntry>>;
   checkpoints(query: Query, signal?: Signal): Promise<Page<"checkpoints", string>>;
+  approvals(query: Query, signal?: Signal): Promise<Page<"approvals", Approval>>;
+  sayYes(approval: Approval, comment: string): Promise<Approval>;
+  sayNo(id: string, comment: string): Promise<Approval>;
+  remark(id: string, comment: string): Promise<Approval>;
+  course(id: string, signal?: Signal): Promise<Course>;
+  overview(signal?: Signal): Promise<OverviewFigures>;
+  kpis(days: number, signal?: Signal): Promise<Kpis>;
 }
 
 /** Fields of the policy, as they are to be. */
@@ -126,6 +137,19 @@ export function calls(ask: Ask): Calls {
     replayDelivery: (id) => value("/api/ops/webhook-deliveries/{id}/replay", { method: "POST", path: { id } }),
     audit: (query, signal) => list("/api/ops/audit", "entries", query, signal),
     checkpoints: (query, signal) => list("/api/ops/audit/checkpoints", "checkpoints", query, signal),
+    approvals: (query, signal) => list("/api/ops/approvals", "approvals", query, signal),
+    // What was looked at goes along: a yes to something else is refused.
+    sayYes: ({ id, content_digest, release_digest }, comment) =>
+      value("/api/ops/approvals/{id}/approve", {
+        method: "POST",
+        path: { id },
+        body: { content_digest, release_digest, comment: comment === "" ? null : comment },
+      }),
+    sayNo: (id, comment) => value("/api/ops/approvals/{id}/reject", { method: "POST", path: { id }, body: { comment } }),
+    remark: (id, comment) => value("/api/ops/approvals/{id}/comment", { method: "POST", path: { id }, body: { comment } }),
+    course: (id, signal) => value("/api/ops/plugin-incidents/{id}/timeline", { path: { id }, ...signal }),
+    overview: (signal) => value("/api/ops/overview", { ...signal }),
+    kpis: (days, signal) => value("/api/ops/kpis", { query: { days }, ...signal }),
   };
 }
 

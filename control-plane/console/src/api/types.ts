@@ -278,3 +278,112 @@ export interface AuditEntry {
   /** Its place in the tree that proves the trail; null until it is sealed. */
   place: number | null;
 }
+
+export interface Approval {
+  id: string;
+  status: "pending" | "approved" | "rejected" | "expired" | "void";
+  attempt_id: string | null;
+  incident_id: string | null;
+  incident_type: string | null;
+  severity: string | null;
+  command_id: string | null;
+  merchant_id: string;
+  plugin_id: string;
+  action: string;
+  product: string | null;
+  from_version: string;
+  to_version: string | null;
+  release_digest: string | null;
+  content_digest: string;
+  quorum: { people: number; one_of_each: string[] };
+  missing: { people: number; one_of_each: string[] };
+  reasons: Json;
+  requested_by: string;
+  requested_why: string | null;
+  requested_at: string;
+  expires_at: string;
+  ended_at: string | null;
+  ended_why: string | null;
+  votes: Vote[];
+}
+
+export interface Vote {
+  person: string;
+  roles: string[];
+  says: "yes" | "no" | "comment";
+  comment: string | null;
+  is_signed: boolean;
+  at: string;
+}
+
+/** The course of an incident. */
+export interface Course {
+  incident_id: string;
+  moments: Moment[];
+  series: {
+    from: string;
+    to: string;
+    step_s: number;
+    points: Point[];
+    detected_at: string;
+    changes: { at: string; from_version: string; to_version: string }[];
+  };
+}
+
+export interface Moment {
+  at: string;
+  kind: string;
+  actor_type: string | null;
+  actor_id: string | null;
+  data: Json;
+}
+
+export interface Point {
+  at: string;
+  requests: number;
+  errors: number;
+  webhook_total: number;
+  webhook_failed: number;
+  p95_ms: number | null;
+}
+
+export type Counted = Record<string, number>;
+
+export interface OverviewFigures {
+  plugins: {
+    total: number;
+    by_health: Counted;
+    versions: { product: string | null; version: string; plugins: number }[];
+  };
+  incidents_by_severity: Counted;
+  incidents_by_status: Counted;
+  attempts: Counted;
+  awaiting_approval: number;
+  deliveries: Counted;
+  agents: Counted;
+  plugins_counted_at: string;
+}
+
+export interface Durations {
+  count: number;
+  mean_s: number | null;
+  p50_s: number | null;
+  p95_s: number | null;
+}
+
+export interface Kpis {
+  days: number;
+  since: string;
+  until: string;
+  targets: { kpi: string; bound: "at_most" | "at_least"; target: number; value: number | null; holds: boolean | null }[];
+  mttd: Durations;
+  mttd_silence: Durations;
+  mttr: Durations;
+  patch_time: Durations;
+  ended: Counted;
+  success_rate: number | null;
+  rollback_rate: number | null;
+  confidence: { from: number; to: number; decisions: number }[];
+  calibration: Record<string, { outcomes: number; worked: number; said: number; brier: number; ece: number }>;
+  incidents: { incident_type: string; severity: string; incidents: number; escalated: number }[];
+}

@@ -8,6 +8,7 @@ import { go } from "./router";
 export const LETTERS: Record<string, { to: string; word: Word }> = {
   o: { to: "/", word: "nav.overview" },
   i: { to: "/incidents", word: "nav.incidents" },
+  a: { to: "/approvals", word: "nav.approvals" },
   c: { to: "/attempts", word: "nav.attempts" },
   p: { to: "/plugins", word: "nav.plugins" },
   m: { to: "/merchants", word: "nav.merchants" },
@@ -15,6 +16,7 @@ export const LETTERS: Record<string, { to: string; word: Word }> = {
   l: { to: "/policy", word: "nav.policy" },
   u: { to: "/audit", word: "nav.audit" },
   w: { to: "/webhooks", word: "nav.webhooks" },
+  k: { to: "/kpis", word: "nav.kpis" },
 };
 
 /** How long `g` waits for its letter, in milliseconds. */

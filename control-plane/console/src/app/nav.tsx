@@ -6,8 +6,8 @@ import { useSpeech } from "./language";
 import { link, usePlace } from "./router";
 
 const GROUPS: { title: Word; pages: IconName[] }[] = [
-  { title: "nav.now", pages: ["overview", "incidents", "attempts"] },
-  { title: "nav.fleet", pages: ["plugins", "merchants", "releases"] },
+  { title: "nav.now", pages: ["overview", "incidents", "approvals", "attempts"] },
+  { title: "nav.fleet", pages: ["plugins", "merchants", "releases", "kpis"] },
   { title: "nav.rules", pages: ["policy", "audit", "webhooks"] },
 ];
 

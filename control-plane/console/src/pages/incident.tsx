@@ -1,19 +1,24 @@
 // One incident: what is wrong, what SIRA wants and why, what was tried, and what one can do about it.
 import { useQuery } from "@tanstack/react-query";
+import { lazy, Suspense } from "react";
 import { useCalls } from "../api/calls";
 import type { Attempt, Incident } from "../api/types";
 import { useSpeech } from "../app/language";
 import { useLookEvery } from "../app/live";
 import { whatIsWrong } from "../app/plain";
 import { link } from "../app/router";
+import { ApprovalCard } from "../ui/approval";
 import { Page, Part } from "../ui/page";
 import { Facts, Id, Meter } from "../ui/parts";
-import { Empty, Raw, Shown } from "../ui/states";
+import { Empty, Raw, Shown, Waiting } from "../ui/states";
 import { Severity, Term } from "../ui/term";
 import { When } from "../ui/when";
 import { Actions } from "./incident/actions";
 import { AttemptCard } from "./incident/attempt";
+import { Timeline } from "./incident/timeline";
 import { Wants } from "./incident/wants";
+
+const Evidence = lazy(() => import("./incident/evidence"));
 
 export default function IncidentPage({ id }: { id: string }) {
   const { t, term } = useSpeech();
@@ -34,25 +39,55 @@ export default function IncidentPage({ id }: { id: string }) {
     enabled: pluginId !== undefined,
     refetchInterval,
   });
+  const course = useQuery({
+    queryKey: ["incident", id, "course"],
+    queryFn: (signal) => api.course(id, signal),
+    refetchInterval,
+  });
+  const asked = useQuery({
+    queryKey: ["approvals", { incident_id: id }],
+    queryFn: async (signal) => {
+      const { things } = await api.approvals({ status: "pending", limit: 200 }, signal);
+      return things.filter((approval) => approval.incident_id === id);
+    },
+    refetchInterval,
+  });
   return (
     <Page
       title={incident.data ? term(incident.data.incident_type) : t("incident.title")}
       up={{ to: "/incidents", label: t("nav.incidents") }}
       lead={incident.data && <Lead incident={incident.data} />}
-      actions={incident.data && <Actions incident={incident.data} attempts={attempts.data ?? []} />}
+      actions={
+        incident.data && (
+          <Actions incident={incident.data} attempts={attempts.data ?? []} isAsked={(asked.data?.length ?? 0) > 0} />
+        )
+      }
     >
       <Shown of={incident} lines={10}>
         {(found) => (
           <div className="columns">
             <div className="column-main">
               <Sees incident={found} />
+              {asked.data?.map((approval) => (
+                <Part key={approval.id} title={t("approval.title")}>
+                  <ApprovalCard approval={approval} withIncident={false} />
+                </Part>
+              ))}
               <Wants incident={found} />
+              <Shown of={course} lines={6}>
+                {(seen) => (
+                  <Suspense fallback={<Waiting />}>
+                    <Evidence course={seen} type={found.incident_type} />
+                  </Suspense>
+                )}
+              </Shown>
               <Part title={t("attempts.ofIncident")}>
                 <Shown of={attempts}>{(tried) => <Tried attempts={tried} />}</Shown>
               </Part>
             </div>
             <div className="column-side">
               <About incident={found} />
+              {course.data && <Timeline course={course.data} />}
             </div>
           </div>
         )}

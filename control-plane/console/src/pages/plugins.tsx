@@ -1,10 +1,10 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useCalls } from "../api/calls";
 import type { Plugin } from "../api/types";
+import { useHealthWord } from "../app/health";
 import { useSpeech } from "../app/language";
 import { useLookEvery } from "../app/live";
 import { link } from "../app/router";
-import { isWord, type Word } from "../words";
 import { Choice, Filters, Pager, Search, useFilters } from "../ui/filters";
 import { Page, Part } from "../ui/page";
 import { type Column, Rows } from "../ui/rows";
@@ -52,11 +52,6 @@ export default function Plugins() {
       </Shown>
     </Page>
   );
-}
-
-export function useHealthWord(): (health: string) => string {
-  const { t, term } = useSpeech();
-  return (health) => (isWord(`health.${health}`) ? t(`health.${health}` as Word) : term(health));
 }
 
 function List({ plugins }: { plugins: Plugin[] }) {

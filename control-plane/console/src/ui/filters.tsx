@@ -38,18 +38,20 @@ export function Filters({ names, children }: { names: readonly string[]; childre
 }
 
 /** One of the API's words, or any: the browser's own list, which keyboards and phones know best. */
-export function Choice({ label, name, options, say }: {
+export function Choice({ label, name, options, say, none }: {
   label: string;
   name: string;
   options: readonly string[];
   say?: (option: string) => string;
+  /** What is shown where nothing is chosen; anything, unless it is said. */
+  none?: string;
 }) {
   const { t, term } = useSpeech();
   const { query } = usePlace();
   const choose = useChoose();
   const value = query.get(name) ?? "";
   const data = [
-    { value: "", label: t("list.any") },
+    { value: "", label: none ?? t("list.any") },
     ...options.map((option) => ({ value: option, label: (say ?? term)(option) })),
   ];
   return (

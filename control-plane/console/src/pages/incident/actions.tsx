@@ -13,20 +13,25 @@ import { useTell } from "../../ui/toasts";
 const LIVE = new Set(["pending", "staging", "applying"]);
 type Deed = "approve" | "stop" | "takeBack" | "choose" | "close";
 
-export function Actions({ incident, attempts }: { incident: Incident; attempts: Attempt[] }) {
+export function Actions({ incident, attempts, isAsked }: {
+  incident: Incident;
+  attempts: Attempt[];
+  /** Whether the question stands on the page, with a yes and a no of its own. */
+  isAsked: boolean;
+}) {
   const { t } = useSpeech();
   const may = useMay("pay_admin", "compliance_ops");
   const [deed, setDeed] = useState<Deed | null>(null);
   if (!may || incident.status === "closed") return null;
   const live = attempts.find((attempt) => LIVE.has(attempt.status)) ?? null;
   const held = attempts.find((attempt) => attempt.status === "success") ?? null;
-  const asks = live !== null && live.status === "pending" && live.requires_approval;
+  const asks = !isAsked && live !== null && live.status === "pending" && live.requires_approval;
   return (
     <>
       {asks && <Button onClick={() => setDeed("approve")}>{t("act.approve")}</Button>}
       {live !== null && (
-        <Button variant={asks ? "default" : "filled"} color="red" onClick={() => setDeed("stop")}>
-          {t(asks ? "act.reject" : "act.stop")}
+        <Button variant="outline" color="red" onClick={() => setDeed("stop")}>
+          {t("act.stop")}
         </Button>
       )}
       {live === null && held !== null && (
