@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/debug
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo console test test-clients test-host lint fmt bench soak fuzz sqlx
+.PHONY: help build demo console test test-console test-clients test-host lint fmt bench soak fuzz sqlx
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,6 +22,9 @@ console: ## the console for people, in a browser; PLUGMEND_API names the control
 
 test: build ## all tests that need no root
 	@PLUGMEND_BUILT=1 $(BIN)/plugmend-with-postgres tests/setup/run-tests
+
+test-console: build ## the console in a real Chromium, against the real control plane; says why where it is skipped
+	@PLUGMEND_BUILT=1 $(BIN)/plugmend-with-postgres tests/setup/test-console
 
 test-clients: build ## the plugin clients, by their own languages, against a real agent; says what it leaves out
 	@PLUGMEND_BUILT=1 $(BIN)/plugmend-with-postgres tests/setup/run-client-tests

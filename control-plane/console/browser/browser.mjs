@@ -28,6 +28,7 @@ export async function open({ address, width = 1280, height = 900, dark = false, 
     timezoneId: zone,
     reducedMotion: "reduce",
   });
+  context.setDefaultTimeout(10_000);
   const page = context.pages()[0] ?? (await context.newPage());
   const wrong = [];
   const elsewhere = [];

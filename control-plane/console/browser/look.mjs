@@ -2,6 +2,7 @@
 // PLUGMEND_TEST_DATABASE_URL=... node browser/look.mjs
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { speak } from "./people.mjs";
 import { seed } from "./seed.mjs";
 import { start } from "./stand.mjs";
 
@@ -9,7 +10,7 @@ const folder = fileURLToPath(new URL("../../../target/console-look/", import.met
 mkdirSync(folder, { recursive: true });
 const stand = await start({ folder });
 await seed(stand.db);
-stand.work();
+await speak(stand);
 console.log(`${stand.address}\n${stand.token("awa.diop")}`);
 const end = () => void stand.stop().then(() => process.exit(0));
 process.once("SIGINT", end);

@@ -4,6 +4,7 @@ import "./ui/rows.css";
 import "./ui/parts.css";
 import { MantineProvider } from "@mantine/core";
 import { QueryClientProvider } from "@tanstack/react-query";
+import { setNonce } from "get-nonce";
 import { lazy, StrictMode, Suspense } from "react";
 import { createRoot } from "react-dom/client";
 import { LanguageProvider } from "./app/language";
@@ -58,6 +59,9 @@ function Here() {
     </LiveProvider>
   );
 }
+
+// For what holds the page still behind a dialogue; the component library itself is told below.
+setNonce(nonce());
 
 const root = document.getElementById("root");
 if (root !== null) {

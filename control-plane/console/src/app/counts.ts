@@ -16,12 +16,11 @@ export function useCounts(): Partial<Record<IconName, string>> {
     refetchInterval,
   });
   const waiting = useQuery({
-    queryKey: ["attempts", "waiting"],
-    queryFn: (signal) => api.attempts({ status: "pending", awaiting_approval: true, limit: MOST + 1 }, signal),
+    queryKey: ["approvals", "count"],
+    queryFn: (signal) => api.approvals({ status: "pending", limit: MOST + 1 }, signal),
     refetchInterval,
   });
-  const asked = waiting.data?.things.filter((attempt) => attempt.requires_approval).length;
-  return { ...shown("incidents", escalated.data?.things.length), ...shown("approvals", asked) };
+  return { ...shown("incidents", escalated.data?.things.length), ...shown("approvals", waiting.data?.things.length) };
 }
 
 function shown(page: IconName, count: number | undefined): Partial<Record<IconName, string>> {

@@ -12,7 +12,7 @@ export function Mine({ help }: { help: () => void }) {
   return (
     <Menu position="bottom-end" width={288} withinPortal={false} closeOnItemClick>
       <Menu.Target>
-        <button type="button" className="bare me" aria-label={t("app.you")}>
+        <button type="button" className="bare me" aria-label={`${person.subject}: ${t("app.you")}`}>
           <Icon name="person" size={20} />
           <span className="only-wide">{person.subject}</span>
         </button>

@@ -37,8 +37,16 @@ export function Palette({ close }: { close: () => void }) {
     }
   };
   return (
-    <Modal opened onClose={close} title={t("app.go")} closeButtonProps={{ "aria-label": t("app.closeMenu") }}>
+    <Modal
+      opened
+      onClose={close}
+      title={t("app.go")}
+      closeButtonProps={{ "aria-label": t("app.closeMenu") }}
+      transitionProps={{ duration: 0 }}
+    >
       <TextInput
+        // At once: whoever presses Ctrl K is writing already.
+        ref={focus}
         aria-label={t("app.goHint")}
         placeholder={t("app.goHint")}
         value={text}
@@ -77,6 +85,10 @@ export function Palette({ close }: { close: () => void }) {
       )}
     </Modal>
   );
+}
+
+function focus(element: HTMLInputElement | null): void {
+  element?.focus();
 }
 
 function places(text: string, t: (word: Word) => string): Place[] {

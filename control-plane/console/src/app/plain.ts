@@ -24,7 +24,7 @@ export function whatIsWrong(incident: Incident, { t, number, percent }: Speech):
   const last = fields(seen["last_window"]);
   const numbers: string[] = [];
   const share = asNumber(seen["webhook_fail_rate"]);
-  if (share !== null && share > 0) numbers.push(t("sees.webhookRate", { share: percent(share) }));
+  if (share !== null && share > 0.01) numbers.push(t("sees.webhookRate", { share: percent(share) }));
   const [errors, requests] = [asNumber(last["errors"]), asNumber(last["requests"])];
   if (errors !== null && requests !== null && requests > 0) {
     numbers.push(t("sees.window", { errors: number(errors), requests: number(requests) }));

@@ -4,10 +4,14 @@ import { type MouseEvent, useSyncExternalStore } from "react";
 const MOVED = "plugmend:moved";
 
 function subscribe(changed: () => void): () => void {
-  window.addEventListener("popstate", changed);
+  const back = () => {
+    moved = true;
+    changed();
+  };
+  window.addEventListener("popstate", back);
   window.addEventListener(MOVED, changed);
   return () => {
-    window.removeEventListener("popstate", changed);
+    window.removeEventListener("popstate", back);
     window.removeEventListener(MOVED, changed);
   };
 }
@@ -19,7 +23,15 @@ export function usePlace(): { path: string; query: URLSearchParams } {
   return { path, query: new URLSearchParams(query) };
 }
 
+let moved = false;
+
+/** Whether one has gone from one page to another, and did not just arrive. */
+export function hasMoved(): boolean {
+  return moved;
+}
+
 export function go(to: string): void {
+  moved = true;
   const samePage = to.split("?")[0] === window.location.pathname;
   window.history.pushState(null, "", to);
   // Another page begins at its top.

@@ -32,7 +32,7 @@ export function Shell({ children }: { children: ReactNode }) {
           <Icon name="menu" size={20} />
         </button>
         <a className="brand" {...link("/")}>
-          <Mark /> {t("app.name")}
+          <Mark /> <span className="brand-word">{t("app.name")}</span>
         </a>
         <button type="button" className="go" onClick={open.palette}>
           <Icon name="search" size={16} />

@@ -15,10 +15,24 @@ const petrol: MantineColorsTuple = [
   "#0f3a42",
 ];
 
+/** For what stops and refuses. Shade 6 on white is 6.5 to 1, shade 4 on the dark ground 6.6 to 1. */
+const red: MantineColorsTuple = [
+  "#fdeceb",
+  "#f9d2cf",
+  "#f5b5b0",
+  "#f29f98",
+  "#ef8d86",
+  "#cf3f34",
+  "#b3261e",
+  "#9f2019",
+  "#8a1a14",
+  "#731410",
+];
+
 export const THEME = createTheme({
   primaryColor: "petrol",
   primaryShade: { light: 7, dark: 7 },
-  colors: { petrol },
+  colors: { petrol, red },
   defaultRadius: "md",
   cursorType: "pointer",
   focusRing: "auto",

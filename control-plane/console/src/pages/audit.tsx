@@ -138,7 +138,7 @@ function Proof() {
         }}
       </Shown>
       <p className="small quiet">{t("audit.verify")}</p>
-      <Code block>plugmend audit verify --key KEY --checkpoints FILE</Code>
+      <Code block tabIndex={0}>plugmend audit verify --key KEY --checkpoints FILE</Code>
     </Part>
   );
 }

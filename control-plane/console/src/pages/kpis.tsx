@@ -89,7 +89,7 @@ function Times({ kpis }: { kpis: Kpis }) {
   ];
   return (
     <Part title={t("kpis.times")}>
-      <div className="rows-frame">
+      <div className="rows-frame" tabIndex={0} role="region" aria-label={t("kpis.times")}>
         <table className="plain spaced">
           <thead>
             <tr>
@@ -130,7 +130,7 @@ function ByType({ kpis }: { kpis: Kpis }) {
     <Part title={t("kpis.incidents")}>
       {types.length === 0 && <p className="quiet">{t("overview.recentNone")}</p>}
       {types.length > 0 && (
-        <div className="rows-frame">
+        <div className="rows-frame" tabIndex={0} role="region" aria-label={t("kpis.incidents")}>
           <table className="plain spaced">
             <thead>
               <tr>

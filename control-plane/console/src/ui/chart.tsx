@@ -34,13 +34,14 @@ const TONES = { bad: "--bad", quiet: "--quiet", link: "--link", change: "--busy"
 
 export function Chart(props: Props) {
   const place = useRef<HTMLDivElement>(null);
+  const under = useRef<HTMLSpanElement>(null);
   const { language } = useSpeech();
   const { colorScheme } = useMantineColorScheme();
   const { label, height = 190 } = props;
   useEffect(() => {
     const element = place.current;
     if (element === null) return;
-    const chart = new uPlot(options(props, element.clientWidth, height, language), data(props), element);
+    const chart = new uPlot(options(props, element.clientWidth, height, language, under.current), data(props), element);
     const sized = new ResizeObserver(() => chart.setSize({ width: element.clientWidth, height }));
     sized.observe(element);
     return () => {
@@ -49,14 +50,25 @@ export function Chart(props: Props) {
     };
     // Drawn anew when what is drawn is another, not at every drawing of the page.
   }, [JSON.stringify([props.times, props.lines, props.marks]), colorScheme, language, height]);
-  return <div ref={place} className="chart" role="img" aria-label={label} />;
+  return (
+    <>
+      <span ref={under} className="under small quiet" aria-hidden="true" />
+      <div ref={place} className="chart" role="img" aria-label={label} />
+    </>
+  );
 }
 
 function data({ times, lines }: Props): uPlot.AlignedData {
   return [times, ...lines.map((line) => line.values)] as uPlot.AlignedData;
 }
 
-function options(props: Props, width: number, height: number, language: string): uPlot.Options {
+function options(
+  props: Props,
+  width: number,
+  height: number,
+  language: string,
+  under: HTMLSpanElement | null,
+): uPlot.Options {
   const colour = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const axis = {
     stroke: colour("--quiet"),
@@ -64,19 +76,19 @@ function options(props: Props, width: number, height: number, language: string):
     ticks: { show: false },
     font: "11px system-ui, sans-serif",
   };
-  const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
+  const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   return {
     width,
     height,
     cursor: { points: { size: 6 }, drag: { x: false, y: false } },
-    legend: { live: true },
-    scales: { y: { range: (_, _least, most) => [0, Math.max(most * 1.15, Number.MIN_VALUE)] } },
+    legend: { show: false },
+    scales: { y: { range: (_, _least, most) => [0, Math.max(most * 1.3, 1e-6)] } },
     axes: [
-      { ...axis, values: (_, at) => at.map((moment) => clock.format(moment * 1000)) },
+      { ...axis, size: 26, values: (_, at) => at.map((moment) => clock.format(moment * 1000)) },
       { ...axis, size: 56, values: (_, at) => at.map(props.say) },
     ],
     series: [
-      { label: "", value: (_, at) => (at === null ? "" : clock.format(at * 1000)) },
+      {},
       ...props.lines.map((line) => ({
         label: line.label,
         stroke: colour(TONES[line.tone]),
@@ -84,10 +96,20 @@ function options(props: Props, width: number, height: number, language: string):
         ...(line.tone === "bad" ? { fill: `${colour("--bad")}1f` } : {}),
         points: { show: false },
         spanGaps: false,
-        value: (_: uPlot, value: number | null) => (value === null ? "–" : props.say(value)),
       })),
     ],
-    hooks: { draw: [(chart) => drawMarks(chart, props.marks, colour)] },
+    hooks: {
+      draw: [(chart) => drawMarks(chart, props.marks, colour)],
+      setCursor: [
+        ({ cursor: { idx } }) => {
+          if (under === null) return;
+          const at = idx === null || idx === undefined ? undefined : props.times[idx];
+          const values = props.lines.map((line) => line.values[idx ?? -1] ?? null);
+          const said = values.map((value) => (value === null ? "–" : props.say(value)));
+          under.textContent = at === undefined ? "" : `${clock.format(at * 1000)} · ${said.join(" · ")}`;
+        },
+      ],
+    },
   };
 }
 
@@ -97,6 +119,8 @@ function drawMarks(chart: uPlot, marks: Mark[], colour: (name: string) => string
   const ratio = window.devicePixelRatio;
   ctx.save();
   ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+  ctx.textAlign = "left";
+  ctx.textBaseline = "alphabetic";
   marks.forEach((mark, row) => {
     const x = Math.round(chart.valToPos(mark.at, "x", true));
     if (x < bbox.left || x > bbox.left + bbox.width) return;
@@ -108,9 +132,16 @@ function drawMarks(chart: uPlot, marks: Mark[], colour: (name: string) => string
     ctx.moveTo(x, bbox.top);
     ctx.lineTo(x, bbox.top + bbox.height);
     ctx.stroke();
-    const wide = ctx.measureText(mark.label).width + 5 * ratio;
-    const left = x + wide > bbox.left + bbox.width ? x - wide : x + 5 * ratio;
-    ctx.fillText(mark.label, left, bbox.top + (11 + 14 * (row % 3)) * ratio);
+    const wide = ctx.measureText(mark.label).width;
+    // What comes first stands at the left of its line, so that two moments near each other can both be read.
+    const isLeft = (row === 0 && x - wide > bbox.left) || x + wide + 10 * ratio > bbox.left + bbox.width;
+    const left = isLeft ? x - wide - 5 * ratio : x + 5 * ratio;
+    const top = bbox.top + 2 * ratio;
+    const text = ctx.fillStyle;
+    ctx.fillStyle = colour("--card");
+    ctx.fillRect(left - 2 * ratio, top, wide + 4 * ratio, 15 * ratio);
+    ctx.fillStyle = text;
+    ctx.fillText(mark.label, left, top + 11 * ratio);
   });
   ctx.restore();
 }

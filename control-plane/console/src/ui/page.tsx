@@ -1,7 +1,8 @@
-// A page's heading, which takes the focus when one comes to the page, so that keyboard and screen reader start there.
+// A page's heading, which takes the focus when one comes to it from another page, so that keyboard and screen reader start
+// there.
 import { type ReactNode, useEffect, useRef } from "react";
 import { useSpeech } from "../app/language";
-import { link } from "../app/router";
+import { hasMoved, link } from "../app/router";
 import { Icon } from "./icon";
 
 export function Page({ title, lead, up, actions, children }: {
@@ -15,7 +16,9 @@ export function Page({ title, lead, up, actions, children }: {
 }) {
   const heading = useRef<HTMLHeadingElement>(null);
   const { t } = useSpeech();
-  useEffect(() => heading.current?.focus({ preventScroll: true }), []);
+  useEffect(() => {
+    if (hasMoved()) heading.current?.focus({ preventScroll: true });
+  }, []);
   useEffect(() => {
     document.title = `${heading.current?.textContent ?? ""} · ${t("app.name")}`;
   });

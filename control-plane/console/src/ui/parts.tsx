@@ -41,7 +41,8 @@ export function Id({ id, whole = false }: { id: string; whole?: boolean }) {
   return (
     <CopyButton value={id}>
       {({ copied, copy }) => (
-        <button type="button" className="id" title={id} aria-label={`${t("act.copy")} ${id}`} onClick={copy}>
+        <button type="button" className="id" title={id} onClick={copy}>
+          <span className="unseen">{t("act.copy")} </span>
           {copied ? t("act.copied") : whole ? id : `…${id.slice(-8)}`}
         </button>
       )}

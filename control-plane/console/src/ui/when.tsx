@@ -21,12 +21,13 @@ export function relative(at: number, from: number, language: string): string {
 /** Date and time in the person's own zone; the date is left out when it is today. */
 export function exact(at: number, from: number, language: string): string {
   const isToday = new Date(at).toDateString() === new Date(from).toDateString();
-  return new Intl.DateTimeFormat(language, isToday ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" }).format(at);
+  const format = isToday ? ({ timeStyle: "medium" } as const) : ({ dateStyle: "medium", timeStyle: "short" } as const);
+  return new Intl.DateTimeFormat(language, { ...format, hourCycle: "h23" }).format(at);
 }
 
 /** With its zone, so that it can be told to somebody elsewhere. */
 export function complete(at: number, language: string): string {
-  return new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" }).format(at);
+  return new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long", hourCycle: "h23" }).format(at);
 }
 
 export function When({ at, none = "–", both = false }: { at: string | null | undefined; none?: string; both?: boolean }) {

@@ -22,7 +22,7 @@ export function AttemptCard({ attempt }: { attempt: Attempt }) {
         </span>
       </header>
       <ol className="steps">
-        <Step title={t("attempt.step.pending")} state="done">
+        <Step title={t("attempt.step.pending")} state={attempt.status === "pending" ? "now" : "done"}>
           <Yeses attempt={attempt} />
         </Step>
         <Step title={t("attempt.step.staging")} state={stagingState(attempt)}>

@@ -79,7 +79,7 @@ export function Fields({ policy, draft, change }: { policy: Policy; draft: Chang
         <Part key={group.title} title={t(group.title)}>
           <div className="fields">
             {Object.entries(group.fields).map(([field, kind]) => (
-              <div key={field} className="field" data-changed={field in draft || undefined}>
+              <div key={field} className="field" data-kind={kind.kind} data-changed={field in draft || undefined}>
                 <Field field={field} kind={kind} value={draft[field] ?? policy[field] ?? null} set={set} may={may} />
               </div>
             ))}
