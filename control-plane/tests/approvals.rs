@@ -60,7 +60,7 @@ async fn two_people_of_two_roles_let_a_major_release_pass() {
     );
     assert_eq!(
         shown["missing"],
-        json!({ "people": 2, "one_of_each": ["pay_admin", "compliance_ops"] })
+        json!({ "people": 2, "one_of_each": ["pay_admin", "compliance_ops"], "signatures": 0 })
     );
     assert_eq!(shown["reasons"][0]["code"], "major_version");
     let approve = format!("{path}/approve");
@@ -71,7 +71,7 @@ async fn two_people_of_two_roles_let_a_major_release_pass() {
     let first = say(plane, ADA, &approve, exactly).await.expect(200);
     assert_eq!(
         first["missing"],
-        json!({ "people": 1, "one_of_each": ["compliance_ops"] })
+        json!({ "people": 1, "one_of_each": ["compliance_ops"], "signatures": 0 })
     );
     say(plane, ADA, &approve, json!({}))
         .await
@@ -159,6 +159,7 @@ async fn what_would_be_done_otherwise_is_asked_anew() {
         .await
         .refuses(409, "content_changed");
     assert_eq!(plane.ops("GET", &path, Value::Null).await.expect(200)["status"], "void");
+    plane.advance(1);
     case.turn().await;
     let anew = newest(plane).await;
     assert_ne!(anew, path);

@@ -40,7 +40,7 @@ use plugmend_shared::{
     },
     clock::FixedClock,
     generation::Generation,
-    ids::{CommandId, Digest},
+    ids::{CommandId, Digest, MerchantId},
     protocol::command::{Command, CommandKind, CommandPayload, HealthPolicy},
     tuf::{
         Limits, TargetFile,
@@ -219,6 +219,7 @@ pub struct Host {
     pub snapshot: Option<Vec<String>>,
     /// The socket of a PHP pool.
     pub pool: Option<PathBuf>,
+    pub merchant: Option<MerchantId>,
 }
 
 impl Host {
@@ -231,6 +232,7 @@ impl Host {
             reload: None,
             snapshot: None,
             pool: None,
+            merchant: None,
         };
         write(&host.plugin(), &zero());
         fs::create_dir_all(host.plugin().join("data")).unwrap();
@@ -269,7 +271,7 @@ impl Host {
             state_dir: self.top.join("state"),
             plugin: self.plugin(),
             product: PRODUCT.parse().unwrap(),
-            merchant: None,
+            merchant: self.merchant,
             layout: self.layout,
             adopted_version: None,
             stub_entries: vec![RelPath::new("pay.php").unwrap()],

@@ -54,6 +54,9 @@ pub struct Approval {
     /// Everything that was looked at; none for those that were written by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_digest: Option<Digest>,
+    /// The key that it was signed with for the agent, by its name in the signed metadata.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
 }
 
 /// How many people, and which.
@@ -63,6 +66,14 @@ pub struct Quorum {
     pub people: u32,
     /// Roles of which at least one each must be among them.
     pub one_of_each: BTreeSet<OpsRole>,
+    /// How many of them must have signed for the agent, with keys of their own.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub signatures: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Quorum {
@@ -71,6 +82,7 @@ impl Quorum {
         Self {
             people: 1,
             one_of_each: BTreeSet::new(),
+            signatures: 0,
         }
     }
 
@@ -80,6 +92,7 @@ impl Quorum {
         Self {
             people: self.people.max(other.people),
             one_of_each: self.one_of_each.union(&other.one_of_each).copied().collect(),
+            signatures: self.signatures.max(other.signatures),
         }
     }
 
@@ -91,8 +104,13 @@ impl Quorum {
             .filter(|approval| approval.release_digest.as_ref() == release)
             .collect();
         let people: BTreeSet<&str> = valid.iter().map(|approval| approval.user_id.as_str()).collect();
+        let keys: BTreeSet<&str> = valid
+            .iter()
+            .filter_map(|approval| approval.signed_by.as_deref())
+            .collect();
         let wanted: Vec<OpsRole> = self.one_of_each.iter().copied().collect();
         u32::try_from(people.len()).is_ok_and(|count| count >= self.people)
+            && u32::try_from(keys.len()).is_ok_and(|count| count >= self.signatures)
             && can_fill(&wanted, &valid, &mut BTreeSet::new())
     }
 }
@@ -128,6 +146,7 @@ mod tests {
             approved_at: Timestamp::UNIX_EPOCH,
             release_digest: release,
             content_digest: None,
+            signed_by: None,
         }
     }
 
@@ -135,6 +154,7 @@ mod tests {
         Quorum {
             people: 2,
             one_of_each: BTreeSet::from([OpsRole::PayAdmin, OpsRole::ComplianceOps]),
+            signatures: 0,
         }
     }
 

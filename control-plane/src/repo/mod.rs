@@ -26,7 +26,7 @@ use std::{path::Path, sync::Arc};
 use plugmend_shared::{
     bundle::{manifest::Manifest, release},
     ids::Product,
-    tuf::product::{self, SignedRelease},
+    tuf::product::{self, ProductInfo, SignedRelease},
 };
 use tokio::sync::Mutex;
 
@@ -86,6 +86,21 @@ impl Repository {
             out.extend(releases.into_iter().map(|r| (product.clone(), r)));
         }
         Ok(out)
+    }
+
+    /// What the release keys say about a product as a whole; the least when it is not published.
+    ///
+    /// # Errors
+    /// When the storage can not be read or its metadata are damaged.
+    pub async fn product_info(&self, product: &Product) -> Result<ProductInfo, RepoError> {
+        let Some(current) = Current::read(&self.storage).await? else {
+            return Ok(ProductInfo::default());
+        };
+        let found = current.products()?.into_iter().find(|(name, _)| name == product);
+        Ok(found
+            .map(|(_, targets)| ProductInfo::of(&targets))
+            .transpose()?
+            .unwrap_or_default())
     }
 
     /// The manifest of a published release.

@@ -5,6 +5,7 @@
 
 mod cure;
 pub mod order;
+mod signature;
 
 use jiff::Timestamp;
 use plugmend_shared::{
@@ -21,6 +22,7 @@ use crate::{
         approval::{Refused, Standing, Yes},
         attempt::Attempt,
     },
+    repo::RepoError,
     store::{
         self, Db, StoreError, Tx,
         approval::{ApprovalView, Question, Subject},
@@ -31,6 +33,7 @@ use crate::{
 
 pub use cure::{ask_about_cure, quorum_kept};
 pub use order::expire_late;
+pub use signature::verify;
 
 /// The longest comment, in bytes.
 pub const LONGEST_COMMENT: usize = 1000;
@@ -47,6 +50,12 @@ pub enum ApprovalError {
     /// Nothing is said, or too much.
     #[error("say why, in 1 to {LONGEST_COMMENT} bytes")]
     Comment,
+    /// The signature is not one that agents would take.
+    #[error("agents would not take this signature: {0}")]
+    Signature(String),
+    /// The release repository can not be read.
+    #[error(transparent)]
+    Repo(#[from] RepoError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -232,12 +241,19 @@ pub async fn say_yes(
         person: who.subject.clone(),
         roles: who.roles.clone(),
         at: now,
+        signed_by: signature.map(|signature| signature.keyid.clone()),
     };
+    let said_before = asked.question.request.yes.iter().any(|said| said.person == who.subject);
     let standing = asked.question.request.say_yes(yes, &content)?;
     let question = &asked.question;
-    let by = (who.subject.as_str(), who.roles.as_slice(), "yes");
-    store::approval::add_word(tx, question.id, by, (comment, signature), now).await?;
-    let details = json!({ "comment": comment, "is_signed": signature.is_some(), "roles": who.roles,
+    match signature.filter(|_| said_before) {
+        Some(signature) => store::approval::sign_word(tx, question.id, &who.subject, signature).await?,
+        None => {
+            let by = (who.subject.as_str(), who.roles.as_slice(), "yes");
+            store::approval::add_word(tx, question.id, by, (comment, signature), now).await?;
+        }
+    }
+    let details = json!({ "comment": comment, "signed_by": signature.map(|signature| &signature.keyid), "roles": who.roles,
         "release_digest": question.request.release, "content_digest": content, "status": standing });
     audit(
         tx,

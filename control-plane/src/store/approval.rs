@@ -161,7 +161,7 @@ async fn fetch(tx: &mut Tx, id: Option<Uuid>, attempt: Option<AttemptId>) -> Res
     .await?;
     let Some(row) = row else { return Ok(None) };
     let words = sqlx::query!(
-        r#"SELECT person, roles, at AS "at: SqlTimestamp" FROM approval_votes
+        r#"SELECT person, roles, at AS "at: SqlTimestamp", signature ->> 'keyid' AS signed_by FROM approval_votes
            WHERE approval_id = $1 AND says = 'yes' ORDER BY id"#,
         row.id
     )
@@ -171,6 +171,7 @@ async fn fetch(tx: &mut Tx, id: Option<Uuid>, attempt: Option<AttemptId>) -> Res
         person: word.person,
         roles: word.roles.iter().filter_map(|role| OpsRole::from_name(role)).collect(),
         at: word.at.to_jiff(),
+        signed_by: word.signed_by,
     });
     let subject = match (row.attempt_id, row.incident_id, row.order_asked, row.command_id) {
         (Some(id), Some(incident_id), _, _) => Subject::Attempt {
@@ -259,6 +260,27 @@ pub async fn add_word(
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Keeps the signature of a person who said yes before.
+///
+/// # Errors
+/// [`StoreError::Stale`] when they signed before.
+pub async fn sign_word(tx: &mut Tx, id: Uuid, person: &str, signature: &ApprovalSignature) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE approval_votes SET signature = $3
+         WHERE approval_id = $1 AND person = $2 AND says = 'yes' AND signature IS NULL",
+        id,
+        person,
+        json!(signature)
+    )
+    .execute(&mut **tx)
+    .await?;
+    if done.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Stale { what: "the approval" })
+    }
 }
 
 /// The signatures that people gave with their yes, for the agent.

@@ -1,6 +1,7 @@
 //! Running the fleet from a terminal.
 
 mod agent;
+mod approve;
 mod attempt;
 mod audit;
 mod command;
@@ -41,6 +42,8 @@ pub enum Verb {
     /// Decisions about incidents.
     #[command(subcommand)]
     Decide(decide::Verb),
+    /// Say yes to a cure or an order that waits for people, signed for the agent where you have a key.
+    Approve(approve::Arguments),
     /// Agents and their certificates.
     #[command(subcommand)]
     Agent(agent::Verb),
@@ -67,6 +70,7 @@ pub fn run(verb: Verb, format: Format) -> anyhow::Result<Output> {
         Verb::Plugin(v) => plugin::run(&v),
         Verb::Command(v) => command::run(&v),
         Verb::Decide(v) => decide::run(&v),
+        Verb::Approve(v) => approve::run(&v),
         Verb::Agent(v) => agent::run(&v),
         Verb::Audit(v) => audit::run(&v, format),
         Verb::Webhook(v) => webhook::run(&v),

@@ -5,7 +5,7 @@ mod deltas;
 mod descriptor;
 mod init;
 mod keygen;
-mod keys;
+pub mod keys;
 mod list;
 mod metadata;
 mod publish;

@@ -71,6 +71,8 @@ pub struct Yes {
     pub roles: Vec<OpsRole>,
     /// When.
     pub at: Timestamp,
+    /// The key that they signed with for the agent, where they did.
+    pub signed_by: Option<String>,
 }
 
 /// A question to people, bound to what would be done.
@@ -110,6 +112,9 @@ pub enum Refused {
     /// They said so before.
     #[error("you said yes already; somebody else must")]
     Twice,
+    /// The key has signed already.
+    #[error("this key has signed already; every signature takes a key of its own")]
+    SameKey,
     /// They have none of the roles that count.
     #[error("none of your roles counts here")]
     NoRole,
@@ -122,6 +127,8 @@ pub struct Missing {
     pub people: u32,
     /// Roles of which one each must be among them.
     pub one_of_each: BTreeSet<OpsRole>,
+    /// How many signatures for the agent; also of people who said yes before.
+    pub signatures: u32,
 }
 
 impl Request {
@@ -133,6 +140,7 @@ impl Request {
             approved_at: yes.at,
             release_digest: self.release,
             content_digest: Some(self.content),
+            signed_by: yes.signed_by.clone(),
         };
         self.yes
             .iter()
@@ -159,8 +167,10 @@ impl Request {
                 open.insert(*role);
             }
         }
+        let keys: BTreeSet<&str> = self.yes.iter().filter_map(|yes| yes.signed_by.as_deref()).collect();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Missing {
+            signatures: self.quorum.signatures.saturating_sub(count(keys.len())),
             people: self
                 .quorum
                 .people
@@ -199,10 +209,16 @@ impl Request {
         if self.wanted_by.as_ref() == Some(&yes.person) {
             return Err(Refused::Own);
         }
-        if self.yes.iter().any(|said| said.person == yes.person) {
-            return Err(Refused::Twice);
+        let key_is_known = |said: &Yes| said.signed_by.is_some() && said.signed_by == yes.signed_by;
+        if self.yes.iter().any(key_is_known) {
+            return Err(Refused::SameKey);
         }
-        self.yes.push(yes);
+        match self.yes.iter_mut().find(|said| said.person == yes.person) {
+            None => self.yes.push(yes),
+            // Whoever said yes may sign for it later: that is the same yes.
+            Some(said) if said.signed_by.is_none() && yes.signed_by.is_some() => said.signed_by = yes.signed_by,
+            Some(_) => return Err(Refused::Twice),
+        }
         if self.is_met() {
             self.standing = Standing::Approved;
         }

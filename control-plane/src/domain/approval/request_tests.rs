@@ -14,6 +14,7 @@ fn request(people: u32, one_of_each: &[OpsRole], wanted_by: Option<&str>) -> Req
         quorum: Quorum {
             people,
             one_of_each: one_of_each.iter().copied().collect(),
+            signatures: 0,
         },
         release: Some(Digest::of(b"release")),
         content: Digest::of(b"content"),
@@ -28,6 +29,7 @@ fn yes(person: &str, roles: &[OpsRole]) -> Yes {
         person: person.to_owned(),
         roles: roles.to_vec(),
         at: START,
+        signed_by: None,
     }
 }
 
@@ -66,7 +68,7 @@ proptest! {
             match event {
                 Event::Yes(who, roles, other) => {
                     let content = content(other);
-                    let word = Yes { person: PEOPLE[who].to_owned(), roles: roles.clone(), at: now };
+                    let word = Yes { person: PEOPLE[who].to_owned(), roles: roles.clone(), at: now, signed_by: None };
                     if asked.say_yes(word, &content).is_ok() {
                         prop_assert!(!other && !roles.is_empty() && now < was.expires_at);
                         prop_assert_eq!(was.standing, Standing::Pending);
@@ -95,7 +97,7 @@ proptest! {
                 prop_assert_eq!(asked.missing(), Missing::default());
             }
             if asked.standing == Standing::Pending {
-                prop_assert!(!asked.is_met() && asked.missing().people > 0);
+                prop_assert!(!asked.is_met() && asked.missing() != Missing::default());
             }
             if let Some(end) = ended {
                 prop_assert_eq!(asked.standing, end);
@@ -170,4 +172,21 @@ fn what_was_not_looked_at_is_not_approved() {
     };
     assert_eq!(asked.say_yes(late, &content), Err(Refused::TooLate));
     assert_eq!(asked.say_yes(yes("ada", &[]), &content), Err(Refused::NoRole));
+}
+
+#[test]
+fn signatures_take_keys_of_their_own_and_may_come_later() {
+    let mut asked = request(2, &[], None);
+    asked.quorum.signatures = 2;
+    let content = asked.content;
+    let signed = |person: &str, key: &str| Yes {
+        signed_by: Some(key.to_owned()),
+        ..yes(person, &ROLES)
+    };
+    assert_eq!(asked.say_yes(signed("ada", "k1"), &content), Ok(Standing::Pending));
+    assert_eq!(asked.say_yes(signed("bob", "k1"), &content), Err(Refused::SameKey));
+    assert_eq!(asked.say_yes(yes("bob", &ROLES), &content), Ok(Standing::Pending));
+    assert_eq!((asked.missing().people, asked.missing().signatures), (0, 1));
+    assert_eq!(asked.say_yes(yes("bob", &ROLES), &content), Err(Refused::Twice));
+    assert_eq!(asked.say_yes(signed("bob", "k2"), &content), Ok(Standing::Approved));
 }

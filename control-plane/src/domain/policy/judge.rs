@@ -13,7 +13,7 @@ use semver::Version;
 use super::{Cure, PluginFacts, Policy, Reason, ReleaseFacts, Verdict, Whitelist};
 use crate::domain::{
     approval::{OpsRole, Quorum},
-    attempt::{Origin, installs},
+    attempt::{Origin, installs, stages},
 };
 
 /// When what may pass by itself is looked at again.
@@ -81,10 +81,6 @@ fn never(cure: &Cure, release: Option<&ReleaseFacts>, plugin: &PluginFacts) -> V
             }
             if release.quarantined_everywhere {
                 reasons.push(Reason::QuarantinedEverywhere);
-            }
-            if release.approvals_required > 0 {
-                let required = release.approvals_required;
-                reasons.push(Reason::SignedApprovalsNeeded { required });
             }
         }
         None if installs(cure.method) => reasons.push(Reason::ReleaseNotAvailable),
@@ -164,10 +160,23 @@ fn questions(
             asked.push((reason, Quorum::anyone()));
         }
     }
+    if let Some(release) = release.filter(|_| stages(cure.method)) {
+        asked.extend(asks_for_signatures(release.approvals_required));
+    }
     let impact = release.map(|release| release.impact).max(cure.impact);
     let (from, to) = (plugin.current_version.as_ref(), cure.to_version.as_ref());
     asked.extend(asks_of_release(policy, from, to, impact));
     asked
+}
+
+/// What a release takes that agents install with signed approvals only: as many people, each with a key of their own.
+pub fn asks_for_signatures(required: u32) -> Option<(Reason, Quorum)> {
+    let quorum = Quorum {
+        people: required,
+        one_of_each: BTreeSet::new(),
+        signatures: required,
+    };
+    (required > 0).then_some((Reason::SignedApprovalsNeeded { required }, quorum))
 }
 
 /// What a change of version takes, whoever wants it.
@@ -227,7 +236,11 @@ fn quorum(policy: &Policy) -> Quorum {
     } else {
         BTreeSet::new()
     };
-    Quorum { people, one_of_each }
+    Quorum {
+        people,
+        one_of_each,
+        signatures: 0,
+    }
 }
 
 /// Whether a merchant is among those who go first; everybody is when there is no canary phase. A merchant that is in

@@ -28,7 +28,7 @@ use super::{
 };
 
 pub use change::{BadChange, PolicyChange, Problem};
-pub use judge::{asks_of_release, in_canary, judge, judge_turn};
+pub use judge::{asks_for_signatures, asks_of_release, in_canary, judge, judge_turn};
 pub use reason::Reason;
 pub use replay::{Grounds, Outcome, ShownReason};
 pub use row::PolicyRow;

@@ -35,7 +35,7 @@ pub enum Reason {
     QuarantinedHere,
     /// The release failed on several plugins.
     QuarantinedEverywhere,
-    /// The agent will ask for signed approvals, which only people can bring.
+    /// The agent will ask for signed approvals.
     SignedApprovalsNeeded {
         /// How many.
         required: u32,
@@ -111,10 +111,7 @@ impl fmt::Display for Reason {
             Self::QuarantinedHere => f.write_str("the release failed on this plugin before"),
             Self::QuarantinedEverywhere => f.write_str("the release failed on several plugins"),
             Self::SignedApprovalsNeeded { required } => {
-                write!(
-                    f,
-                    "the release takes {required} signed approvals: order it by hand with them"
-                )
+                write!(f, "agents install the release with {required} signed approvals only")
             }
             Self::NotWhitelisted => f.write_str("the merchant is not on the whitelist"),
             Self::NotInCanary => f.write_str("the merchant is not in the canary share"),

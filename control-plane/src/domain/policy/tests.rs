@@ -104,6 +104,7 @@ impl Case {
                 approved_at: NOW,
                 release_digest,
                 content_digest: None,
+                signed_by: None,
             })
             .collect();
         self

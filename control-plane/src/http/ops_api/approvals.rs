@@ -207,6 +207,10 @@ pub async fn approve(
         release: yes.release_digest,
         content: yes.content_digest,
     };
+    if let Some(signature) = &yes.signature {
+        let id = id_in_path(&id, "approval")?;
+        approval::verify((&state.db, &state.repo), id, signature, state.clock.now()).await?;
+    }
     let spoken = Spoken::Yes {
         comment: yes.comment,
         signature: yes.signature,
@@ -276,6 +280,10 @@ impl From<ApprovalError> for ApiError {
             ApprovalError::Unknown => Self::not_found("unknown_approval", "There is no such approval"),
             ApprovalError::Refused(refused) => refuse(refused).detail(words),
             ApprovalError::Comment => Self::bad_request("comment_required", "Say why").detail(words),
+            ApprovalError::Signature(_) => {
+                Self::bad_request("invalid_signature", "Agents would not take this signature").detail(words)
+            }
+            ApprovalError::Repo(error) => Self::internal(error),
             ApprovalError::Store(error) => error.into(),
         }
     }
@@ -289,6 +297,7 @@ pub(super) fn refuse(refused: Refused) -> ApiError {
         Refused::Changed => ApiError::conflict("content_changed", "It is not what would be done"),
         Refused::Own => ApiError::conflict("own_request", "Nobody approves what they want themselves"),
         Refused::Twice => ApiError::conflict("already_approved", "You said yes already"),
+        Refused::SameKey => ApiError::conflict("key_used", "This key has signed already"),
         Refused::NoRole => ApiError::problem(
             axum::http::StatusCode::FORBIDDEN,
             "forbidden",

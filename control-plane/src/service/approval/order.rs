@@ -12,7 +12,7 @@ use super::{ApprovalError, audit, end};
 use crate::{
     domain::{
         approval::{Content, Quorum, Request, Standing},
-        policy::{Policy, Reason, ShownReason, asks_of_release},
+        policy::{Policy, Reason, ShownReason, asks_for_signatures, asks_of_release},
     },
     service::{
         command::{GiveError, NewOrder, give_in},
@@ -72,7 +72,18 @@ async fn wanted(
     }
     let release = store::attempt::release(tx, (product, version), plugin).await?;
     let from = situation.facts.current_version.as_ref().unwrap_or(version);
-    let asked = asks_of_release(policy, Some(from), Some(version), release.map(|release| release.impact));
+    let mut asked = asks_of_release(
+        policy,
+        Some(from),
+        Some(version),
+        release.as_ref().map(|release| release.impact),
+    );
+    // Signatures may have come with the order; agents look at them for what is new to the plugin only.
+    let signed = u32::try_from(payload.approvals.len()).unwrap_or(u32::MAX);
+    let required = release.map_or(0, |release| release.approvals_required);
+    if order.kind == CommandKind::Update && signed < required {
+        asked.extend(asks_for_signatures(required));
+    }
     let (reasons, quorums): (Vec<Reason>, Vec<Quorum>) = asked.into_iter().unzip();
     let of = quorums.into_iter().reduce(|one, other| one.and(&other));
     Ok(of.map(|of| (of, reasons)))

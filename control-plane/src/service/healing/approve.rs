@@ -64,7 +64,9 @@ pub async fn approve(
         Ok(()) | Err(ApprovalError::Refused(Refused::Twice | Refused::Over(Standing::Approved))) => {}
         Err(ApprovalError::Refused(refused)) => return Err(refused.into()),
         Err(ApprovalError::Store(error)) => return Err(error.into()),
-        Err(ApprovalError::Unknown | ApprovalError::Comment) => return Err(ManualError::NothingToApprove),
+        Err(ApprovalError::Unknown | ApprovalError::Comment | ApprovalError::Signature(_) | ApprovalError::Repo(_)) => {
+            return Err(ManualError::NothingToApprove);
+        }
     }
     tx.commit().await.map_err(StoreError::from)?;
     let request = &asked.question.request;

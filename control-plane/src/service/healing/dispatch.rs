@@ -87,6 +87,10 @@ async fn give_order(
         .to_version
         .clone()
         .filter(|_| attempt.method != Method::ConfigFix && !to_the_one_before);
+    let approvals = match store::approval::lock_live_of(tx, attempt.id).await? {
+        Some(question) => store::approval::signatures(tx, question.id).await?,
+        None => Vec::new(),
+    };
     let order = NewOrder {
         kind: order_kind(attempt.method),
         payload: CommandPayload {
@@ -97,6 +101,7 @@ async fn give_order(
             attempt_id: Some(attempt.id),
             expires_in_s: Some(ORDER_LASTS_S),
             health: Some(policy.health),
+            approvals,
             ..CommandPayload::default()
         },
         max_retries: None,

@@ -20,8 +20,8 @@ pub struct Word {
     pub says: String,
     /// In their words.
     pub comment: Option<String>,
-    /// Whether they signed it for the agent.
-    pub is_signed: bool,
+    /// The key that they signed with for the agent, where they did.
+    pub signed_by: Option<String>,
     /// When.
     pub at: Timestamp,
 }
@@ -107,7 +107,7 @@ macro_rules! views {
                  approval.requested_at AS "requested_at: SqlTimestamp", approval.expires_at AS "expires_at: SqlTimestamp",
                  approval.status, approval.ended_at AS "ended_at: SqlTimestamp", approval.ended_why,
                  (SELECT coalesce(jsonb_agg(jsonb_build_object('person', word.person, 'roles', word.roles,
-                           'says', word.says, 'comment', word.comment, 'is_signed', word.signature IS NOT NULL,
+                           'says', word.says, 'comment', word.comment, 'signed_by', word.signature ->> 'keyid',
                            'at', word.at) ORDER BY word.id), '[]')
                   FROM (SELECT * FROM approval_votes vote WHERE vote.approval_id = approval.id
                         ORDER BY vote.id LIMIT 200) AS word) AS "words!"
@@ -184,6 +184,7 @@ impl TryFrom<ViewRow> for ApprovalView {
             person: word.person.clone(),
             roles: word.roles.clone(),
             at: word.at,
+            signed_by: word.signed_by.clone(),
         });
         let request = Request {
             standing: Standing::from_name(&row.status)
