@@ -117,8 +117,8 @@ fn start(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle
         let listener = bind(settings.api.listen)?;
         tracing::info!(address = %listener.local_addr()?, "the API listens");
         let router = match &settings.staging.token {
-            Some(token) => http::api_router_with_repository(state, token),
-            None => http::api_router(state),
+            Some(token) => http::api_router_with_repository(state, token)?,
+            None => http::api_router(state)?,
         };
         let router = http::with_console(router, settings.sign_in.clone());
         let router = limited(router, Arc::new(address_rates(settings)));

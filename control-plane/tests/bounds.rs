@@ -61,7 +61,7 @@ async fn one_address_gets_its_share_of_the_api_and_no_more() {
     let plane = Plane::start().await;
     let three = NonZeroU32::new(3).unwrap();
     let rates = AddressRates::new(NonZeroU32::MIN, three, vec!["127.0.0.1".parse().unwrap()]);
-    let router = limited(http::api_router(plane.state.clone()), Arc::new(rates));
+    let router = limited(http::api_router(plane.state.clone()).unwrap(), Arc::new(rates));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let client = HttpClient::new(listener.local_addr().unwrap());

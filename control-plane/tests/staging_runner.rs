@@ -280,7 +280,7 @@ fn serve(stage: &Stage, stop: &watch::Sender<bool>) -> StagingClient {
         at
     };
     let token = || TOKEN.to_owned().into();
-    let api = spawn(http::api_router_with_repository(stage.plane.state.clone(), &token()));
+    let api = spawn(http::api_router_with_repository(stage.plane.state.clone(), &token()).unwrap());
     let client = HttpClient::new(None).unwrap();
     let options = RunnerOptions {
         source: Source::Http {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// A number that only grows per plugin. It is assigned when a command is dispatched; an agent refuses any command
 /// whose generation is below the highest it has accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Generation(pub u64);
 

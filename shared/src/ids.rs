@@ -12,6 +12,7 @@ macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
 
@@ -76,6 +77,8 @@ pub const MAX_PRODUCT_LEN: usize = 64;
 /// What is installed, say `molam-pay-woocommerce`: lower-case letters, digits and single hyphens, starting with a
 /// letter. It names a delegated role and a folder, so nothing else is let in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(max_length = 64, pattern = "^[a-z](-?[a-z0-9])*$"))]
 #[serde(transparent)]
 pub struct Product(String);
 
@@ -129,6 +132,8 @@ impl<'de> Deserialize<'de> for Product {
 
 /// A SHA-256 digest (FIPS 180-4). A release is named by the digest of its manifest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{64}$"))]
 pub struct Digest(pub [u8; 32]);
 
 /// Why a text is not a digest.

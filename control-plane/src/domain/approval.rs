@@ -13,7 +13,7 @@ pub use content::Content;
 pub use request::{Missing, Refused, Request, STANDINGS, Standing, Yes};
 
 /// A role that can approve; the names are those in tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OpsRole {
     /// Runs the fleet.
@@ -40,7 +40,7 @@ impl OpsRole {
 }
 
 /// One person's yes, bound to what it was said about (`plugin_autopatch_attempts.approved_by`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Approval {
     /// Who, by the subject of their token.
     pub user_id: String,
@@ -60,7 +60,7 @@ pub struct Approval {
 }
 
 /// How many people, and which.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Quorum {
     /// Distinct people.
     pub people: u32,

@@ -8,6 +8,7 @@ pub mod console;
 mod health;
 mod heartbeat;
 pub mod layers;
+pub mod openapi;
 pub mod ops_api;
 mod plugin_api;
 pub mod problem;
@@ -19,11 +20,14 @@ mod state;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware, routing::get};
+use anyhow::Context as _;
+use axum::{Extension, Router, middleware};
 use secrecy::SecretString;
+use utoipa_axum::router::OpenApiRouter;
 
 use agent_api::gateway::Gateway;
 pub use body::JsonBody;
+pub use openapi::Document;
 pub use problem::ApiError;
 pub use query::QueryParams;
 pub use server::serve_plain;
@@ -31,18 +35,19 @@ pub use staging_api::staging_router;
 pub use state::AppState;
 
 /// What listens on 8112: the reference endpoints for agentless plugins, the ops API, and health.
-pub fn api_router(state: AppState) -> Router {
-    layers::around(api_routes().with_state(state))
+///
+/// # Errors
+/// When its OpenAPI document can not be written.
+pub fn api_router(state: AppState) -> anyhow::Result<Router> {
+    assemble(state, None)
 }
 
 /// The same, and the release repository for whoever says the staging runner's token.
-pub fn api_router_with_repository(state: AppState, token: &SecretString) -> Router {
-    let repository = Router::new()
-        .route("/repo/metadata/{file}", get(agent_api::repository::metadata_for_runner))
-        .route("/repo/targets/{*path}", get(agent_api::repository::target_for_runner))
-        .with_state(state.clone());
-    let repository = staging_api::behind_token(repository, token);
-    layers::around(api_routes().with_state(state).merge(repository))
+///
+/// # Errors
+/// As [`api_router`].
+pub fn api_router_with_repository(state: AppState, token: &SecretString) -> anyhow::Result<Router> {
+    assemble(state, Some(token))
 }
 
 /// What people see in a browser, beside the API.
@@ -50,11 +55,32 @@ pub fn with_console(api: Router, sign_in: Option<console::SignIn>) -> Router {
     api.merge(console::router(sign_in))
 }
 
-fn api_routes() -> Router<AppState> {
-    Router::new()
+fn assemble(state: AppState, token: Option<&SecretString>) -> anyhow::Result<Router> {
+    let mut routes = endpoints().split_for_parts().0;
+    if let Some(token) = token {
+        let (repository, _) = agent_api::repository::runners_router().split_for_parts();
+        routes = routes.merge(staging_api::behind_token(repository, token));
+    }
+    let document = document()?;
+    let routes = auth::guarded(routes, &state).layer(Extension(document));
+    Ok(layers::around(routes.with_state(state)))
+}
+
+/// The OpenAPI document of everything that port 8112 can serve.
+///
+/// # Errors
+/// Never, for what is made of text.
+pub fn document() -> anyhow::Result<Document> {
+    let all = endpoints().merge(agent_api::repository::runners_router());
+    Document::new(all.into_openapi()).context("can not write the OpenAPI document")
+}
+
+fn endpoints() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(openapi::blank())
         .merge(health::router())
         .merge(plugin_api::router())
         .merge(ops_api::router())
+        .merge(openapi::router())
 }
 
 /// What listens on 8443, behind mutual TLS: everything but enrolment is for agents in good standing.

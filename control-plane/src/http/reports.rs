@@ -8,7 +8,7 @@ use plugmend_shared::{
         problem::codes,
     },
 };
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::{ApiError, AppState};
 use crate::{
@@ -30,11 +30,18 @@ pub enum Said {
     Progress(Progress),
 }
 
+/// It is noted.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Done {
+    /// Always true; failures are problems (RFC 9457).
+    ok: bool,
+}
+
 /// Takes a report about the order named in the path.
 ///
 /// # Errors
 /// 404 when there is no such order for this plugin, 409 when it has ended otherwise, 503 when it can not be stored.
-pub async fn take(state: &AppState, who: Reporter, id: &str, said: Said) -> Result<Json<Value>, ApiError> {
+pub async fn take(state: &AppState, who: Reporter, id: &str, said: Said) -> Result<Json<Done>, ApiError> {
     let id: CommandId = id.parse().map_err(|_| unknown())?;
     let progress = match &said {
         Said::Progress(progress) if progress.done.is_some_and(|done| !(0.0..=1.0).contains(&done)) => {
@@ -48,7 +55,7 @@ pub async fn take(state: &AppState, who: Reporter, id: &str, said: Said) -> Resu
     let random = u32::from_le_bytes(state.entropy.bytes()?);
     let now = state.clock.now();
     report(&state.db, who, id, said.into(), progress.as_ref(), now, random).await?;
-    Ok(Json(json!({ "ok": true })))
+    Ok(Json(Done { ok: true }))
 }
 
 /// There is no such order, or it is another plugin's: which of the two is not said.

@@ -42,7 +42,7 @@ pub fn staging_router(runner: Arc<Runner>, clock: Arc<dyn Clock>, token: &Secret
 }
 
 /// The same routes, for those who say the token.
-pub fn behind_token(router: Router, token: &SecretString) -> Router {
+pub fn behind_token<S: Clone + Send + Sync + 'static>(router: Router<S>, token: &SecretString) -> Router<S> {
     // Compared by digest: then the lengths are the same, and the time says nothing.
     let wanted: [u8; 32] = Sha256::digest(token.expose_secret().as_bytes()).into();
     router.route_layer(middleware::from_fn(move |request: Request, next: Next| async move {

@@ -52,7 +52,7 @@ impl From<StoreError> for PluginError {
 }
 
 /// A merchant that was stored.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MerchantStored {
     /// Its id.
     pub id: MerchantId,
@@ -90,7 +90,7 @@ pub async fn add_merchant(
 }
 
 /// A plugin that was stored.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PluginStored {
     /// Its id.
     pub id: PluginId,

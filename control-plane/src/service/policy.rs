@@ -22,7 +22,7 @@ pub const LONGEST_DRY_RUN_DAYS: u16 = 31;
 pub const JUDGEMENTS_LAST: SignedDuration = SignedDuration::from_hours(24 * (LONGEST_DRY_RUN_DAYS as i64 + 1));
 
 /// The policy as people see it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PolicyView {
     /// Grows with each change; the `ETag` is this number.
     pub version: i64,

@@ -1,5 +1,7 @@
 //! Releases: published, blocked, and looked up for orders.
 
+use bytes::Bytes;
+use futures_util::Stream;
 use jiff::Timestamp;
 use plugmend_shared::{
     bundle::manifest::{Impact, Manifest, Undo},
@@ -34,7 +36,7 @@ pub enum ReleaseError {
 }
 
 /// What a publication came to.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct PublishedView {
     /// The root's version.
     pub root: u64,
@@ -82,6 +84,28 @@ pub async fn publish(
     }
     tx.commit().await.map_err(StoreError::from)?;
     Ok(view)
+}
+
+/// Keeps a file for a release to come, and says who brought it.
+///
+/// # Errors
+/// When the repository refuses it, or something fails.
+pub async fn upload<E>(
+    db: &Db,
+    repo: &Repository,
+    who: &Actor,
+    sha256: &Digest,
+    body: impl Stream<Item = Result<Bytes, E>> + Unpin + Send,
+) -> Result<u64, ReleaseError>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let bytes = repo.upload(sha256, body).await?;
+    let mut tx = db.begin().await?;
+    let details = json!({ "sha256": sha256, "bytes": bytes });
+    audit::log(&mut tx, &entry(who, "release_file_uploaded", details)).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(bytes)
 }
 
 async fn known_releases(tx: &mut Tx) -> Result<KnownReleases, StoreError> {

@@ -23,7 +23,7 @@ pub struct NewDecision<'a> {
 }
 
 /// A stored decision.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct DecisionRow {
     /// Its id.
     pub id: Uuid,

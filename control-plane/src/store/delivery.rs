@@ -51,7 +51,7 @@ pub enum Next {
 }
 
 /// A delivery as people see it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 #[expect(missing_docs, reason = "the columns of webhook_deliveries, as they are")]
 pub struct DeliveryView {
     pub id: Uuid,

@@ -101,7 +101,7 @@ pub async fn forecasts(tx: &mut Tx, source: &str, since: Timestamp, limit: usize
 }
 
 /// How often each decider chose each action since a moment.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Chosen {
     /// Who.
     pub source: String,

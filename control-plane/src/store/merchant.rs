@@ -39,7 +39,7 @@ pub async fn exists(tx: &mut Tx, id: MerchantId) -> Result<bool, StoreError> {
 }
 
 /// A merchant and what it wants of automatic changes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MerchantView {
     /// Its id.
     pub id: MerchantId,

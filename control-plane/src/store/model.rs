@@ -8,7 +8,7 @@ use super::{SqlTimestamp, StoreError, ToSqlx as _, Tx};
 use crate::domain::learning::SeedChange;
 
 /// How a decider stands.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
 pub struct ModelRow {
     /// `external` or `built_in`.
     pub source: String,

@@ -59,7 +59,7 @@ pub struct Standing {
 }
 
 /// A release as people see it.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 pub struct ReleaseView {
     /// Its product.
     pub product: String,

@@ -28,7 +28,7 @@ pub struct NewWebhook {
 }
 
 /// A receiver as people see it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 #[expect(missing_docs, reason = "the columns of merchant_webhooks, as they are")]
 pub struct WebhookView {
     pub id: Uuid,

@@ -115,7 +115,7 @@ impl Plane {
             heartbeat_interval_s: 120,
         };
         let (listener, address) = listen();
-        let serving = http::serve_plain(listener, http::api_router(state.clone()), stop.subscribe());
+        let serving = http::serve_plain(listener, http::api_router(state.clone()).unwrap(), stop.subscribe());
         tasks.spawn(async move { serving.await.unwrap() });
         let token = people::sign(&people::claims("ada", &["pay_admin"], clock.now()));
         Self {
@@ -138,7 +138,11 @@ impl Plane {
             serial: "01".to_owned(),
             renewals: 0,
         };
-        let router = http::agent_router(self.state.clone()).layer(Extension(identity));
+        self.serve(http::agent_router(self.state.clone()).layer(Extension(identity)))
+    }
+
+    /// Speaks to a router of one's own.
+    pub fn serve(&mut self, router: axum::Router) -> HttpClient {
         let (listener, address) = listen();
         let serving = http::serve_plain(listener, router, self.stop.subscribe());
         self.tasks.spawn(async move { serving.await.unwrap() });

@@ -10,6 +10,7 @@ use crate::ids::Digest;
 /// An entry. What the database holds as JSON, address or number is here in the database's own spelling, so that nothing
 /// is lost or rounded on the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AuditEntry {
     /// Its id.
@@ -51,6 +52,7 @@ impl AuditEntry {
 
 /// One line of an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ExportedEntry {
     /// Its place in the tree, from 0; none while it waits for one.

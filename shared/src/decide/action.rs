@@ -23,6 +23,7 @@ pub enum Action {
 
 /// How it is carried out: `plugin_autopatch_attempts.method`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// Another version.

@@ -73,6 +73,7 @@ impl FromStr for IncidentType {
 
 /// How bad it is (`plugin_incidents.severity`), in rising order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Hardly felt.

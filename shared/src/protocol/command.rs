@@ -11,6 +11,7 @@ use crate::{
 /// One order, as it travels with a heartbeat's answer or a long poll's. The same id with the same generation is the
 /// same order (a duplicate: answer with the stored result); the same id with a higher generation is a new try at it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Command {
     /// Its id: the same id twice is the same order.
     pub id: CommandId,
@@ -23,6 +24,7 @@ pub struct Command {
 
 /// `plugin_agent_commands.command_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CommandKind {
     /// Install the release named in the payload.
@@ -52,12 +54,14 @@ impl CommandKind {
 
 /// `plugin_agent_commands.command_payload`. Fields that a kind has no use for are absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommandPayload {
     /// The product the order is about; an agent refuses any but its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<Product>,
     /// The version to install or to go back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub version: Option<semver::Version>,
     /// Digest of that release's manifest: an order binds content, not a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,6 +95,7 @@ pub struct CommandPayload {
 
 /// One approver's signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ApprovalSignature {
     /// The key, as named in the signed metadata.
     pub keyid: String,
@@ -102,6 +107,7 @@ pub struct ApprovalSignature {
 
 /// How a changed plugin is watched. The names are those of `ops_policy`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HealthPolicy {
     /// How long the trial lasts, in seconds.
     pub health_check_timeout_seconds: u32,
@@ -189,6 +195,7 @@ pub enum ProgressState {
 
 /// `POST /api/plugins/commands/:id/ack`: the order was carried out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Ack {
     /// How it went; [`Outcome`] from our agent, anything from an agentless plugin.
     #[serde(default)]
@@ -200,6 +207,7 @@ pub struct Ack {
 
 /// `POST /api/plugins/commands/:id/fail`: the order was not carried out, or was taken back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Fail {
     /// A code and words, `code: words`.
     pub error: String,

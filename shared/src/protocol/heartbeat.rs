@@ -199,6 +199,7 @@ pub struct InstalledReport {
 
 /// The answer to a heartbeat, given after it was committed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeartbeatAnswer {
     /// Always true; failures are problems (RFC 9457).
     pub ok: bool,
@@ -215,6 +216,7 @@ pub struct HeartbeatAnswer {
 
 /// Settings that the control plane may tune. Each is clamped by the agent to a range that can do no harm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Tuning {
     /// Seconds between heartbeats; the agent clamps it to 1..=3600.
     pub heartbeat_interval_s: u32,

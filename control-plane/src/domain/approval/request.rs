@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::{Approval, OpsRole, Quorum, can_fill};
 
 /// Where a question stands (`approvals.status`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// People are waited for.
@@ -121,7 +121,7 @@ pub enum Refused {
 }
 
 /// Who is still waited for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Missing {
     /// How many people.
     pub people: u32,

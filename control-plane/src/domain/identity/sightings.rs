@@ -21,7 +21,7 @@ const RESTLESS_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 const SUSPICION: SignedDuration = SignedDuration::from_hours(1);
 
 /// What has been seen of one identity.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 pub struct Sightings {
     /// The renewals behind the newest certificate that was used.
@@ -37,7 +37,7 @@ pub struct Sightings {
 }
 
 /// One life of the agent's process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Boot {
     /// Its id.
     pub id: BootId,
@@ -48,7 +48,7 @@ pub struct Boot {
 }
 
 /// One that was followed by another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FormerBoot {
     /// The life.
     #[serde(flatten)]

@@ -18,7 +18,7 @@ pub const MOST_JUDGED: usize = 100;
 const Z: f64 = 1.645;
 
 /// What a record says of a decider.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Trust {
     /// Too few outcomes to say.

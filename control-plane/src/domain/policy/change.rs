@@ -13,7 +13,7 @@ use super::PolicyRow;
 const LONGEST_LIST: usize = 10_000;
 
 /// What is to be changed: any of the columns of `ops_policy`, in their units.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyChange {
     /// False stops every automatic change.

@@ -34,7 +34,7 @@ impl Grounds {
 }
 
 /// A judgement in one word (`policy_judgements.outcome`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It goes on by itself.
@@ -64,7 +64,7 @@ impl Outcome {
 }
 
 /// A reason as it is kept and shown: for machines and for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ShownReason {
     /// Its name.
     pub code: String,

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Canary, Policy, Whitelist};
 
 /// The row of `ops_policy`, as it is stored: percents, seconds, lists in JSON.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[expect(
     missing_docs,
     clippy::struct_excessive_bools,

@@ -8,7 +8,7 @@ const MINUTES_A_DAY: i64 = 24 * 60;
 
 /// `merchants.maintenance_window`: from `from` to `to` on the days `days`, by a clock that is `utc_offset_minutes`
 /// ahead of UTC. A window that ends before it begins goes over midnight and belongs to the day it begins on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MaintenanceWindow {
     /// Days of the week, 1 for Monday to 7 for Sunday; empty for every day.
@@ -24,8 +24,9 @@ pub struct MaintenanceWindow {
 }
 
 /// Minutes since midnight, written `HH:MM`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 pub struct TimeOfDay(u16);
 
 /// Why a window can not be used.

@@ -11,7 +11,6 @@ use plugmend_shared::protocol::{
     command::{Ack, CommandList, Fail, Go, Progress},
 };
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::Agent;
 use crate::{
@@ -19,7 +18,7 @@ use crate::{
     http::{
         ApiError, AppState, JsonBody,
         query::QueryParams,
-        reports::{self, Said},
+        reports::{self, Done, Said},
     },
     service::command::PollError,
     store,
@@ -62,7 +61,7 @@ pub async fn ack(
     agent: Agent,
     Path(id): Path<String>,
     JsonBody(ack): JsonBody<Ack>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Done>, ApiError> {
     reports::take(&state, agent.reporter(), &id, Said::Ack(ack)).await
 }
 
@@ -72,7 +71,7 @@ pub async fn progress(
     agent: Agent,
     Path(id): Path<String>,
     JsonBody(progress): JsonBody<Progress>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Done>, ApiError> {
     reports::take(&state, agent.reporter(), &id, Said::Progress(progress)).await
 }
 
@@ -82,7 +81,7 @@ pub async fn fail(
     agent: Agent,
     Path(id): Path<String>,
     JsonBody(fail): JsonBody<Fail>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Done>, ApiError> {
     reports::take(&state, agent.reporter(), &id, Said::Fail(fail)).await
 }
 

@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use plugmend_shared::ids::Digest;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::Agent;
 use crate::http::{ApiError, AppState};
@@ -18,6 +19,13 @@ use crate::http::{ApiError, AppState};
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// Agents ask anew each time, and a cache may only answer when it has asked too.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// The files, for the staging runner on port 8112.
+pub fn runners_router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .routes(routes!(metadata_for_runner))
+        .routes(routes!(target_for_runner))
+}
 
 /// A metadata file.
 pub(super) async fn metadata(
@@ -30,6 +38,13 @@ pub(super) async fn metadata(
 }
 
 /// The same for a staging runner, who has no certificate and was let in by its token.
+#[utoipa::path(
+    get,
+    path = "/repo/metadata/{file}",
+    tag = "repository",
+    params(("file" = String, Path, description = "Its name.")),
+    responses((status = 200, description = "Signed metadata.", body = Object))
+)]
 pub async fn metadata_for_runner(
     State(state): State<AppState>,
     Path(name): Path<String>,
@@ -64,6 +79,13 @@ pub(super) async fn target(
 }
 
 /// The same for a staging runner.
+#[utoipa::path(
+    get,
+    path = "/repo/targets/{*path}",
+    tag = "repository",
+    params(("path" = String, Path, description = "Its path with hash.")),
+    responses((status = 200, description = "The file.", body = Vec<u8>, content_type = "application/octet-stream"))
+)]
 pub async fn target_for_runner(
     State(state): State<AppState>,
     Path(path): Path<String>,

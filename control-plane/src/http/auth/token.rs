@@ -8,7 +8,7 @@ use plugmend_shared::ids::MerchantId;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::{Operator, Role, provider};
+use super::{Role, provider};
 
 /// Who issues the tokens.
 pub const ISSUER: &str = "molam-id";
@@ -35,6 +35,17 @@ pub enum TokenError {
     /// Its time has not come.
     #[error("the token is not valid yet; check the clocks")]
     NotYet,
+}
+
+/// Whom a token speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Who.
+    pub subject: String,
+    /// Their roles.
+    pub roles: BTreeSet<Role>,
+    /// Their shop, when they look after one.
+    pub merchant_id: Option<MerchantId>,
 }
 
 /// Checks tokens against one key.
@@ -81,7 +92,7 @@ impl TokenVerifier {
     ///
     /// # Errors
     /// When it is not to be believed.
-    pub fn check(&self, token: &str, now: Timestamp) -> Result<Operator, TokenError> {
+    pub fn check(&self, token: &str, now: Timestamp) -> Result<Person, TokenError> {
         if token.len() > MAX_TOKEN {
             return Err(TokenError::TooLong);
         }
@@ -96,7 +107,7 @@ impl TokenVerifier {
             return Err(TokenError::NotYet);
         }
         let roles: BTreeSet<Role> = claims.roles.iter().filter_map(|name| Role::from_name(name)).collect();
-        Ok(Operator {
+        Ok(Person {
             subject: claims.sub,
             roles,
             merchant_id: claims.merchant_id,

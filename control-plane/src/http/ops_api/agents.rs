@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::write::{actor, id_in_path};
 use crate::{
     domain::identity::Sightings,
-    http::{ApiError, AppState, JsonBody, auth::Operator},
+    http::{ApiError, AppState, JsonBody, auth::Caller, openapi::Conflict},
     service::standing,
     store::{
         agent::{self, Agent},
@@ -26,7 +26,7 @@ const MAX_REASON: usize = 500;
 const SHOWN: u8 = 20;
 
 /// An agent, for people.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct AgentAnswer {
     plugin_id: PluginId,
     merchant_id: MerchantId,
@@ -46,7 +46,7 @@ pub struct AgentAnswer {
 }
 
 /// Who revoked it, and why.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Revocation {
     at: Timestamp,
     reason: Option<String>,
@@ -54,14 +54,14 @@ pub struct Revocation {
 }
 
 /// Why it is thought to be in two places.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Fence {
     at: Timestamp,
     evidence: Option<Value>,
 }
 
 /// One of its certificates.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct CertificateAnswer {
     serial: String,
     renewals: u64,
@@ -73,25 +73,40 @@ pub struct CertificateAnswer {
 }
 
 /// Shows an agent.
+#[utoipa::path(
+    get,
+    path = "/api/ops/agents/{plugin_id}",
+    tag = "agents",
+    params(("plugin_id" = Uuid, Path, description = "The plugin's id.")),
+    responses((status = 200, description = "The agent.", body = AgentAnswer))
+)]
 pub async fn show(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<AgentAnswer>, ApiError> {
     answer(&state, id_in_path(&id, "agent")?).await
 }
 
 /// Why it is revoked.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Revoke {
     reason: String,
 }
 
 /// Revokes an agent, at once and on open connections too. Revoking it again changes nothing.
+#[utoipa::path(
+    post,
+    path = "/api/ops/agents/{plugin_id}/revoke",
+    tag = "agents",
+    params(("plugin_id" = Uuid, Path, description = "The plugin's id.")),
+    request_body = Revoke,
+    responses((status = 200, description = "The agent, revoked.", body = AgentAnswer), Conflict)
+)]
 pub async fn revoke(
     State(state): State<AppState>,
-    operator: Operator,
+    caller: Caller,
     Path(id): Path<String>,
     JsonBody(revoke): JsonBody<Revoke>,
 ) -> Result<Json<AgentAnswer>, ApiError> {
@@ -101,7 +116,7 @@ pub async fn revoke(
         return Err(problem.detail(format!("reason is 1 to {MAX_REASON} bytes")));
     }
     let id = id_in_path(&id, "agent")?;
-    let by = (&actor(&operator), operator.subject.as_str());
+    let by = (&actor(&caller), caller.subject.as_str());
     standing::revoke(&state.db, by, id, reason, state.clock.now()).await?;
     answer(&state, id).await
 }

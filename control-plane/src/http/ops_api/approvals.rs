@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{incidents::person, write::id_in_path};
 use crate::{
     domain::approval::{Missing, Quorum, Refused, Standing},
-    http::{ApiError, AppState, JsonBody, QueryParams, auth::Operator},
+    http::{ApiError, AppState, JsonBody, QueryParams, auth::Caller, openapi::Conflict},
     service::approval::{self, ApprovalError, LookedAt, Spoken},
     store::{
         self,
@@ -25,7 +25,8 @@ const PAGE: u16 = 50;
 const LONGEST_PAGE: u16 = 200;
 
 /// Which approvals.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ApprovalPage {
     /// `pending`, `approved`, `rejected`, `expired` or `void`.
     status: Option<String>,
@@ -35,7 +36,7 @@ pub struct ApprovalPage {
 }
 
 /// Something that people are asked.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct ApprovalShown {
     id: Uuid,
     /// `pending`, `approved`, `rejected`, `expired` or `void`.
@@ -117,7 +118,7 @@ impl From<ApprovalView> for ApprovalShown {
 }
 
 /// One page of approvals, newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct ApprovalList {
     approvals: Vec<ApprovalShown>,
     /// Give it as `after` to have the next page; null on the last.
@@ -125,9 +126,16 @@ pub struct ApprovalList {
 }
 
 /// `GET /api/ops/approvals?status&after&limit`.
+#[utoipa::path(
+    get,
+    path = "/api/ops/approvals",
+    tag = "approvals",
+    params(ApprovalPage),
+    responses((status = 200, description = "One page.", body = ApprovalList))
+)]
 pub async fn list(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     QueryParams(page): QueryParams<ApprovalPage>,
 ) -> Result<Json<ApprovalList>, ApiError> {
     let standing = page.status.as_deref().map(read_standing).transpose()?;
@@ -167,9 +175,16 @@ fn read_place(text: &str) -> Result<Place, ApiError> {
 }
 
 /// `GET /api/ops/approvals/{id}`.
+#[utoipa::path(
+    get,
+    path = "/api/ops/approvals/{id}",
+    tag = "approvals",
+    params(("id" = Uuid, Path, description = "Its id.")),
+    responses((status = 200, description = "The approval.", body = ApprovalShown))
+)]
 pub async fn show(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<ApprovalShown>, ApiError> {
     let id = id_in_path(&id, "approval")?;
@@ -179,7 +194,7 @@ pub async fn show(
 }
 
 /// A yes. What was looked at may be said: it is refused when that is not what would be done.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Approve {
     /// The release that was looked at.
@@ -197,9 +212,17 @@ pub struct Approve {
 }
 
 /// `POST /api/ops/approvals/{id}/approve`. Nobody says yes twice, or to what they want themselves.
+#[utoipa::path(
+    post,
+    path = "/api/ops/approvals/{id}/approve",
+    tag = "approvals",
+    params(("id" = Uuid, Path, description = "Its id.")),
+    request_body = Approve,
+    responses((status = 200, description = "How it stands then.", body = ApprovalShown), Conflict)
+)]
 pub async fn approve(
     State(state): State<AppState>,
-    operator: Operator,
+    caller: Caller,
     Path(id): Path<String>,
     JsonBody(yes): JsonBody<Approve>,
 ) -> Result<Json<ApprovalShown>, ApiError> {
@@ -215,11 +238,11 @@ pub async fn approve(
         comment: yes.comment,
         signature: yes.signature,
     };
-    speak(&state, &operator, &id, spoken, looked_at).await
+    speak(&state, &caller, &id, spoken, looked_at).await
 }
 
 /// A no, and why.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reject {
     /// Why, in words.
@@ -227,18 +250,26 @@ pub struct Reject {
 }
 
 /// `POST /api/ops/approvals/{id}/reject`: one no ends it.
+#[utoipa::path(
+    post,
+    path = "/api/ops/approvals/{id}/reject",
+    tag = "approvals",
+    params(("id" = Uuid, Path, description = "Its id.")),
+    request_body = Reject,
+    responses((status = 200, description = "How it stands then.", body = ApprovalShown), Conflict)
+)]
 pub async fn reject(
     State(state): State<AppState>,
-    operator: Operator,
+    caller: Caller,
     Path(id): Path<String>,
     JsonBody(no): JsonBody<Reject>,
 ) -> Result<Json<ApprovalShown>, ApiError> {
     let spoken = Spoken::No { why: no.comment };
-    speak(&state, &operator, &id, spoken, LookedAt::default()).await
+    speak(&state, &caller, &id, spoken, LookedAt::default()).await
 }
 
 /// A word that is neither yes nor no.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Remark {
     /// The word.
@@ -246,28 +277,36 @@ pub struct Remark {
 }
 
 /// `POST /api/ops/approvals/{id}/comment`.
+#[utoipa::path(
+    post,
+    path = "/api/ops/approvals/{id}/comment",
+    tag = "approvals",
+    params(("id" = Uuid, Path, description = "Its id.")),
+    request_body = Remark,
+    responses((status = 200, description = "How it stands then.", body = ApprovalShown), Conflict)
+)]
 pub async fn comment(
     State(state): State<AppState>,
-    operator: Operator,
+    caller: Caller,
     Path(id): Path<String>,
     JsonBody(remark): JsonBody<Remark>,
 ) -> Result<Json<ApprovalShown>, ApiError> {
     let spoken = Spoken::Comment {
         comment: remark.comment,
     };
-    speak(&state, &operator, &id, spoken, LookedAt::default()).await
+    speak(&state, &caller, &id, spoken, LookedAt::default()).await
 }
 
 async fn speak(
     state: &AppState,
-    operator: &Operator,
+    caller: &Caller,
     id: &str,
     spoken: Spoken,
     looked_at: LookedAt,
 ) -> Result<Json<ApprovalShown>, ApiError> {
     let id = id_in_path(id, "approval")?;
     let now = state.clock.now();
-    let answered = approval::speak(&state.db, &person(operator), id, (spoken, looked_at), now).await?;
+    let answered = approval::speak(&state.db, &person(caller), id, (spoken, looked_at), now).await?;
     // It may have been the last word that an order waited for.
     state.polls.waiters().wake(answered.plugin_id);
     Ok(Json(answered.view.into()))

@@ -5,7 +5,7 @@ use plugmend_shared::audit::{checkpoint::Checkpoint, entry::ExportedEntry};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    http::{ApiError, AppState, QueryParams, auth::Operator},
+    http::{ApiError, AppState, QueryParams, auth::Caller},
     store::audit_chain,
 };
 
@@ -15,8 +15,9 @@ const WITHOUT_PLACE: i64 = 10_000;
 const WITNESSED: i64 = 1_000;
 
 /// What to export.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// From this place on; of checkpoints, those of more entries than that.
     after: Option<u64>,
@@ -30,7 +31,7 @@ impl PageQuery {
 }
 
 /// One page of entries.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Entries {
     entries: Vec<ExportedEntry>,
     /// What `after` takes to go on; absent at the end.
@@ -39,9 +40,16 @@ pub struct Entries {
 }
 
 /// `GET /api/ops/audit/entries`: by their places; the last page ends with those that have none.
+#[utoipa::path(
+    get,
+    path = "/api/ops/audit/entries",
+    tag = "audit",
+    params(PageQuery),
+    responses((status = 200, description = "One page.", body = Entries))
+)]
 pub async fn entries(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Json<Entries>, ApiError> {
     let limit = query.limit();
@@ -56,7 +64,7 @@ pub async fn entries(
 }
 
 /// One page of notes.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Checkpoints {
     checkpoints: Vec<String>,
     /// What `after` takes to go on; absent at the end.
@@ -65,9 +73,16 @@ pub struct Checkpoints {
 }
 
 /// `GET /api/ops/audit/checkpoints`: what the database holds of them. The file outside is the better witness.
+#[utoipa::path(
+    get,
+    path = "/api/ops/audit/checkpoints",
+    tag = "audit",
+    params(PageQuery),
+    responses((status = 200, description = "One page.", body = Checkpoints))
+)]
 pub async fn checkpoints(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     QueryParams(query): QueryParams<PageQuery>,
 ) -> Result<Json<Checkpoints>, ApiError> {
     let limit = query.limit();
@@ -82,7 +97,13 @@ pub async fn checkpoints(
 }
 
 /// `GET /api/ops/audit/witnesses`: the checkpoints that agents hold, as they said with their last heartbeats.
-pub async fn witnesses(State(state): State<AppState>, _operator: Operator) -> Result<Json<Checkpoints>, ApiError> {
+#[utoipa::path(
+    get,
+    path = "/api/ops/audit/witnesses",
+    tag = "audit",
+    responses((status = 200, description = "What agents hold.", body = Checkpoints))
+)]
+pub async fn witnesses(State(state): State<AppState>, _caller: Caller) -> Result<Json<Checkpoints>, ApiError> {
     let checkpoints = audit_chain::witnessed(&state.db, WITNESSED).await?;
     Ok(Json(Checkpoints {
         checkpoints,

@@ -10,34 +10,38 @@ use plugmend_shared::ids::{CommandId, PluginId};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::write::{actor, id_in_path, once_key};
+use super::write::{IdempotencyKey, actor, id_in_path, once_key};
 use crate::{
-    http::{
-        ApiError, AppState, JsonBody,
-        auth::{Operator, PayAdmin},
-    },
+    http::{ApiError, AppState, JsonBody, auth::Caller, openapi::Conflict},
     service::command::{GiveError, Given, NewOrder, give},
     store::{self, command::OrderView},
 };
 
 /// `POST /api/ops/plugins/{id}/commands`: 201 when the order is given, 202 when people are asked about it first.
+#[utoipa::path(
+    post,
+    path = "/api/ops/plugins/{id}/commands",
+    tag = "commands",
+    params(("id" = Uuid, Path, description = "The plugin's id."), IdempotencyKey),
+    request_body = NewOrder,
+    responses(
+        (status = 201, description = "The order was given.", body = Given),
+        (status = 202, description = "People are asked about it first.", body = Given),
+        Conflict
+    )
+)]
 pub async fn create(
     State(state): State<AppState>,
-    PayAdmin(operator): PayAdmin,
+    caller: Caller,
     Path(plugin_id): Path<String>,
     headers: HeaderMap,
     JsonBody(order): JsonBody<NewOrder>,
 ) -> Result<(StatusCode, Json<Given>), ApiError> {
     let plugin_id: PluginId = id_in_path(&plugin_id, "plugin")?;
-    let key = once_key(
-        &headers,
-        &operator,
-        &format!("POST plugins/{plugin_id}/commands"),
-        &order,
-    )?;
+    let key = once_key(&headers, &caller, &format!("POST plugins/{plugin_id}/commands"), &order)?;
     let now = state.clock.now();
     let id = CommandId::from_parts(now, state.entropy.bytes()?);
-    let given = give(&state.db, &actor(&operator), plugin_id, order, key.as_ref(), id, now).await?;
+    let given = give(&state.db, &actor(&caller), plugin_id, order, key.as_ref(), id, now).await?;
     // Other replicas hear of it through the database; this one need not wait for that.
     state.polls.waiters().wake(plugin_id);
     let status = if given.approval_id.is_some() {
@@ -49,7 +53,7 @@ pub async fn create(
 }
 
 /// An order as people see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct CommandShown {
     id: CommandId,
     plugin_id: PluginId,
@@ -101,9 +105,16 @@ impl From<OrderView> for CommandShown {
 }
 
 /// `GET /api/ops/commands/{id}`.
+#[utoipa::path(
+    get,
+    path = "/api/ops/commands/{id}",
+    tag = "commands",
+    params(("id" = Uuid, Path, description = "Its id.")),
+    responses((status = 200, description = "The order.", body = CommandShown))
+)]
 pub async fn show(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<CommandShown>, ApiError> {
     let id = id_in_path(&id, "command")?;

@@ -10,10 +10,7 @@ use uuid::Uuid;
 
 use super::write::{actor, id_in_path};
 use crate::{
-    http::{
-        ApiError, AppState, QueryParams,
-        auth::{Operator, PayAdmin},
-    },
+    http::{ApiError, AppState, QueryParams, auth::Caller, openapi::Conflict},
     service::learn::{self, LearnError, ModelView},
     store::{
         self,
@@ -27,7 +24,8 @@ const LONGEST_PAGE: u16 = 500;
 const LONGEST_PAGE_WITH_INPUT: u16 = 100;
 
 /// Which part of the list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Page {
     incident_id: Option<Uuid>,
     plugin_id: Option<PluginId>,
@@ -42,7 +40,7 @@ pub struct Page {
 }
 
 /// One page of decisions, newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct DecisionList {
     decisions: Vec<DecisionRow>,
     /// Give it as `after` to have the next page; absent on the last.
@@ -50,9 +48,16 @@ pub struct DecisionList {
 }
 
 /// `GET /api/ops/decisions?incident_id&plugin_id&source&with_input&after&limit`.
+#[utoipa::path(
+    get,
+    path = "/api/ops/decisions",
+    tag = "decisions",
+    params(Page),
+    responses((status = 200, description = "One page.", body = DecisionList))
+)]
 pub async fn list(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     QueryParams(page): QueryParams<Page>,
 ) -> Result<Json<DecisionList>, ApiError> {
     let longest = if page.with_input {
@@ -75,9 +80,16 @@ pub async fn list(
 }
 
 /// `GET /api/ops/decisions/{id}`: with everything that it rests on.
+#[utoipa::path(
+    get,
+    path = "/api/ops/decisions/{id}",
+    tag = "decisions",
+    params(("id" = Uuid, Path, description = "Its id.")),
+    responses((status = 200, description = "The decision.", body = DecisionRow))
+)]
 pub async fn show(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<DecisionRow>, ApiError> {
     let id = id_in_path(&id, "decision")?;
@@ -88,21 +100,34 @@ pub async fn show(
 }
 
 /// `GET /api/ops/model`: how the deciders stand and how well their confidences hold.
-pub async fn model(State(state): State<AppState>, _operator: Operator) -> Result<Json<ModelView>, ApiError> {
+#[utoipa::path(
+    get,
+    path = "/api/ops/model",
+    tag = "model",
+    responses((status = 200, description = "How the deciders stand.", body = ModelView))
+)]
+pub async fn model(State(state): State<AppState>, _caller: Caller) -> Result<Json<ModelView>, ApiError> {
     Ok(Json(learn::model(&state.db, state.clock.now()).await?))
 }
 
 /// `POST /api/ops/model/{source}/reinstate`: lets a demoted decider decide again.
+#[utoipa::path(
+    post,
+    path = "/api/ops/model/{source}/reinstate",
+    tag = "model",
+    params(("source" = String, Path, description = "`built_in` or `external`.")),
+    responses((status = 200, description = "How the deciders stand then.", body = ModelView), Conflict)
+)]
 pub async fn reinstate(
     State(state): State<AppState>,
-    PayAdmin(operator): PayAdmin,
+    caller: Caller,
     Path(source): Path<String>,
 ) -> Result<Json<ModelView>, ApiError> {
     if !matches!(source.as_str(), "built_in" | "external") {
         return Err(ApiError::not_found("unknown_model", "There is no such model"));
     }
     let now = state.clock.now();
-    learn::reinstate(&state.db, &actor(&operator), &source, now).await?;
+    learn::reinstate(&state.db, &actor(&caller), &source, now).await?;
     Ok(Json(learn::model(&state.db, now).await?))
 }
 

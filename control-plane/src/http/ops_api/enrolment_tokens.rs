@@ -8,12 +8,12 @@ use uuid::Uuid;
 
 use super::write::actor;
 use crate::{
-    http::{ApiError, AppState, JsonBody, auth::PayAdmin},
+    http::{ApiError, AppState, JsonBody, auth::Caller, openapi::Absent},
     service::enrolment_token::{self, DEFAULT_TTL, TokenOrder, TokenOrderError},
 };
 
 /// What the token shall be good for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     merchant_id: MerchantId,
@@ -28,7 +28,7 @@ pub struct NewToken {
 }
 
 /// The token.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct TokenAnswer {
     token: String,
     token_id: Uuid,
@@ -38,9 +38,16 @@ pub struct TokenAnswer {
 }
 
 /// Makes a token. No `Idempotency-Key` here: that would keep the token; a lost one expires unspent.
+#[utoipa::path(
+    post,
+    path = "/api/ops/enrolment-tokens",
+    tag = "enrolment-tokens",
+    request_body = NewToken,
+    responses((status = 201, description = "The token, shown this once.", body = TokenAnswer), Absent)
+)]
 pub async fn create(
     State(state): State<AppState>,
-    PayAdmin(operator): PayAdmin,
+    caller: Caller,
     JsonBody(new): JsonBody<NewToken>,
 ) -> Result<(StatusCode, Json<TokenAnswer>), ApiError> {
     let order = TokenOrder {
@@ -50,7 +57,7 @@ pub async fn create(
         plugin_id: new.plugin_id,
         ttl: new.ttl_s.map_or(DEFAULT_TTL, SignedDuration::from_secs),
     };
-    let by = (&actor(&operator), operator.subject.as_str());
+    let by = (&actor(&caller), caller.subject.as_str());
     let desk = &state.enrolment_tokens;
     let ca_sha256 = desk
         .ca_sha256

@@ -14,13 +14,14 @@ use uuid::Uuid;
 
 use super::{
     approvals::refuse,
-    write::{id_in_path, once_key},
+    write::{IdempotencyKey, id_in_path, once_key},
 };
 use crate::{
     domain::{approval::OpsRole, attempt, incident},
     http::{
         ApiError, AppState, JsonBody, QueryParams,
-        auth::{Operator, Role},
+        auth::{Caller, Role},
+        openapi::Conflict,
     },
     service::healing::{self, Approved, ManualAction, ManualDone, ManualError, Person},
     store::{
@@ -36,7 +37,8 @@ const LONGEST_PAGE: u16 = 500;
 const DEEPEST: u32 = 100_000;
 
 /// Which incidents.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct IncidentQuery {
     status: Option<String>,
     severity: Option<String>,
@@ -45,7 +47,7 @@ pub struct IncidentQuery {
 }
 
 /// An incident as people see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct IncidentShown {
     id: Uuid,
     merchant_plugin_id: Uuid,
@@ -69,7 +71,7 @@ pub struct IncidentShown {
 }
 
 /// A list of incidents.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct IncidentList {
     incidents: Vec<IncidentShown>,
 }
@@ -101,9 +103,16 @@ impl From<IncidentView> for IncidentShown {
 }
 
 /// `GET /api/ops/plugin-incidents?status&severity&limit&offset`.
+#[utoipa::path(
+    get,
+    path = "/api/ops/plugin-incidents",
+    tag = "incidents",
+    params(IncidentQuery),
+    responses((status = 200, description = "The incidents.", body = IncidentList))
+)]
 pub async fn list(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     QueryParams(query): QueryParams<IncidentQuery>,
 ) -> Result<Json<IncidentList>, ApiError> {
     known(query.status.as_deref(), "status", |word| {
@@ -125,9 +134,16 @@ pub async fn list(
 }
 
 /// `GET /api/ops/plugin-incidents/{id}`.
+#[utoipa::path(
+    get,
+    path = "/api/ops/plugin-incidents/{id}",
+    tag = "incidents",
+    params(("id" = Uuid, Path, description = "Its id.")),
+    responses((status = 200, description = "The incident.", body = IncidentShown))
+)]
 pub async fn show(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<IncidentShown>, ApiError> {
     let id = id_in_path(&id, "incident")?;
@@ -137,14 +153,15 @@ pub async fn show(
 }
 
 /// Which attempts.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct AttemptQuery {
     status: Option<String>,
     limit: Option<u16>,
 }
 
 /// An attempt as people see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct AttemptShown {
     id: Uuid,
     incident_id: Option<Uuid>,
@@ -206,15 +223,22 @@ impl From<AttemptView> for AttemptShown {
 }
 
 /// A list of attempts.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct AttemptList {
     attempts: Vec<AttemptShown>,
 }
 
 /// `GET /api/ops/autopatch-attempts?status&limit`.
+#[utoipa::path(
+    get,
+    path = "/api/ops/autopatch-attempts",
+    tag = "attempts",
+    params(AttemptQuery),
+    responses((status = 200, description = "The attempts.", body = AttemptList))
+)]
 pub async fn attempts(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     QueryParams(query): QueryParams<AttemptQuery>,
 ) -> Result<Json<AttemptList>, ApiError> {
     known(query.status.as_deref(), "status", |word| {
@@ -228,7 +252,7 @@ pub async fn attempts(
 }
 
 /// A yes, optionally to exactly this release.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Yes {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -236,9 +260,17 @@ pub struct Yes {
 }
 
 /// `POST /api/ops/plugin-incidents/{id}/approve`. Saying it twice is saying it once.
+#[utoipa::path(
+    post,
+    path = "/api/ops/plugin-incidents/{id}/approve",
+    tag = "incidents",
+    params(("id" = Uuid, Path, description = "Its id.")),
+    request_body = Option<Yes>,
+    responses((status = 200, description = "Who said yes, and whether that is enough.", body = Approved), Conflict)
+)]
 pub async fn approve(
     State(state): State<AppState>,
-    operator: Operator,
+    caller: Caller,
     Path(id): Path<String>,
     body: axum::body::Bytes,
 ) -> Result<Json<Approved>, ApiError> {
@@ -251,25 +283,33 @@ pub async fn approve(
             ApiError::bad_request("invalid_body", "The body can not be read").detail(error.to_string())
         })?
     };
-    let approved = healing::approve(&state.db, &person(&operator), id, yes.release_digest, state.clock.now()).await?;
+    let approved = healing::approve(&state.db, &person(&caller), id, yes.release_digest, state.clock.now()).await?;
     Ok(Json(approved))
 }
 
 /// `POST /api/ops/plugin-incidents/{id}/manual-action`.
+#[utoipa::path(
+    post,
+    path = "/api/ops/plugin-incidents/{id}/manual-action",
+    tag = "incidents",
+    params(("id" = Uuid, Path, description = "Its id."), IdempotencyKey),
+    request_body = ManualAction,
+    responses((status = 200, description = "What it came to.", body = ManualDone), Conflict)
+)]
 pub async fn manual_action(
     State(state): State<AppState>,
-    operator: Operator,
+    caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
     JsonBody(action): JsonBody<ManualAction>,
 ) -> Result<Json<ManualDone>, ApiError> {
     let id: Uuid = id_in_path(&id, "incident")?;
     let endpoint = format!("POST plugin-incidents/{id}/manual-action");
-    let key = once_key(&headers, &operator, &endpoint, &action)?;
+    let key = once_key(&headers, &caller, &endpoint, &action)?;
     let now = state.clock.now();
     let done = healing::manual_action(
         (&state.db, &state.entropy),
-        &person(&operator),
+        &person(&caller),
         id,
         &action,
         key.as_ref(),
@@ -280,14 +320,15 @@ pub async fn manual_action(
 }
 
 /// Who acts, for what is counted by person and role.
-pub(super) fn person(operator: &Operator) -> Person {
+pub(super) fn person(caller: &Caller) -> Person {
     let role = |role: &Role| match role {
-        Role::PayAdmin => OpsRole::PayAdmin,
-        Role::ComplianceOps => OpsRole::ComplianceOps,
+        Role::PayAdmin => Some(OpsRole::PayAdmin),
+        Role::ComplianceOps => Some(OpsRole::ComplianceOps),
+        Role::MerchantAdmin | Role::OpsViewer => None,
     };
     Person {
-        subject: operator.subject.clone(),
-        roles: operator.roles.iter().map(role).collect(),
+        subject: caller.subject.clone(),
+        roles: caller.roles.iter().filter_map(role).collect(),
     }
 }
 

@@ -8,13 +8,10 @@ use axum::{
 use plugmend_shared::ids::MerchantId;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::write::{actor, id_in_path, once_key};
+use super::write::{IdempotencyKey, actor, id_in_path, once_key};
 use crate::{
     domain::policy::MaintenanceWindow,
-    http::{
-        ApiError, AppState, JsonBody, QueryParams,
-        auth::{Operator, PayAdmin},
-    },
+    http::{ApiError, AppState, JsonBody, QueryParams, auth::Caller, openapi::Conflict},
     service::{
         merchant::{self, Wishes, WishesError},
         plugin::{MerchantStored, PluginError, add_merchant},
@@ -28,7 +25,7 @@ const PAGE: u16 = 50;
 const LONGEST_PAGE: u16 = 500;
 
 /// A merchant to be stored.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMerchant {
     /// Its name.
@@ -39,9 +36,17 @@ pub struct NewMerchant {
 }
 
 /// Stores a merchant.
+#[utoipa::path(
+    post,
+    path = "/api/ops/merchants",
+    tag = "merchants",
+    params(IdempotencyKey),
+    request_body = NewMerchant,
+    responses((status = 201, description = "The merchant is stored.", body = MerchantStored), Conflict)
+)]
 pub async fn create(
     State(state): State<AppState>,
-    PayAdmin(operator): PayAdmin,
+    caller: Caller,
     headers: HeaderMap,
     JsonBody(new): JsonBody<NewMerchant>,
 ) -> Result<(StatusCode, Json<MerchantStored>), ApiError> {
@@ -50,7 +55,7 @@ pub async fn create(
         return Err(ApiError::bad_request("invalid_field", "A field can not be read")
             .detail(format!("name is 1 to {MAX_NAME} bytes")));
     }
-    let key = once_key(&headers, &operator, "POST merchants", &new)?;
+    let key = once_key(&headers, &caller, "POST merchants", &new)?;
     let now = state.clock.now();
     let id = match new.id {
         Some(id) => id,
@@ -60,13 +65,14 @@ pub async fn create(
         id,
         name: name.to_owned(),
     };
-    let stored = add_merchant(&state.db, &actor(&operator), merchant, key.as_ref(), now).await?;
+    let stored = add_merchant(&state.db, &actor(&caller), merchant, key.as_ref(), now).await?;
     Ok((StatusCode::CREATED, Json(stored)))
 }
 
 /// Which part of the list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Page {
     /// The `next` of the page before.
     after: Option<MerchantId>,
@@ -74,7 +80,7 @@ pub struct Page {
 }
 
 /// One page of merchants.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Merchants {
     merchants: Vec<MerchantView>,
     /// Give it as `after` to have the next page; absent on the last.
@@ -83,9 +89,16 @@ pub struct Merchants {
 }
 
 /// `GET /api/ops/merchants?after&limit`.
+#[utoipa::path(
+    get,
+    path = "/api/ops/merchants",
+    tag = "merchants",
+    params(Page),
+    responses((status = 200, description = "One page.", body = Merchants))
+)]
 pub async fn list(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     QueryParams(page): QueryParams<Page>,
 ) -> Result<Json<Merchants>, ApiError> {
     let limit = usize::from(page.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE));
@@ -98,9 +111,16 @@ pub async fn list(
 }
 
 /// `GET /api/ops/merchants/{id}`.
+#[utoipa::path(
+    get,
+    path = "/api/ops/merchants/{id}",
+    tag = "merchants",
+    params(("id" = Uuid, Path, description = "Its id.")),
+    responses((status = 200, description = "The merchant.", body = MerchantView))
+)]
 pub async fn show(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<MerchantView>, ApiError> {
     let id = id_in_path(&id, "merchant")?;
@@ -109,7 +129,7 @@ pub async fn show(
 }
 
 /// What a merchant wants from now on; what is not named stays.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWishes {
     /// No automatic changes at all.
@@ -118,6 +138,7 @@ pub struct NewWishes {
     /// When they may be made; null: at any time.
     #[serde(default, deserialize_with = "named")]
     #[expect(clippy::option_option, reason = "null and absent are two things")]
+    #[schema(value_type = Option<MaintenanceWindow>)]
     maintenance_window: Option<Option<MaintenanceWindow>>,
 }
 
@@ -128,9 +149,17 @@ fn named<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Maintenance
 }
 
 /// `POST /api/ops/merchants/{id}/wishes`.
+#[utoipa::path(
+    post,
+    path = "/api/ops/merchants/{id}/wishes",
+    tag = "merchants",
+    params(("id" = Uuid, Path, description = "Its id."), IdempotencyKey),
+    request_body = NewWishes,
+    responses((status = 200, description = "The merchant, as it stands then.", body = MerchantView), Conflict)
+)]
 pub async fn wish(
     State(state): State<AppState>,
-    PayAdmin(operator): PayAdmin,
+    caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
     JsonBody(new): JsonBody<NewWishes>,
@@ -140,13 +169,13 @@ pub async fn wish(
         return Err(ApiError::bad_request("missing_required_fields", "Nothing is wished")
             .detail("say opt_out, maintenance_window, or both"));
     }
-    let key = once_key(&headers, &operator, &format!("POST merchants/{id}/wishes"), &new)?;
+    let key = once_key(&headers, &caller, &format!("POST merchants/{id}/wishes"), &new)?;
     let wishes = Wishes {
         opt_out: new.opt_out,
         maintenance_window: new.maintenance_window,
     };
     let now = state.clock.now();
-    let stored = merchant::wish(&state.db, &actor(&operator), id, &wishes, key.as_ref(), now).await?;
+    let stored = merchant::wish(&state.db, &actor(&caller), id, &wishes, key.as_ref(), now).await?;
     Ok(Json(stored))
 }
 

@@ -1,4 +1,14 @@
 //! Port 8112, `/api/ops`: what people use.
+//!
+//! An endpoint more is: a handler with `#[utoipa::path]` (its tag, path, parameters, body, the answer when it is done,
+//! and the refusals of [`openapi`](super::openapi) that are special to it; those that all have are added), a body and
+//! answer with `ToSchema` (each under a name of its own: the document has one list of them), a query with `IntoParams`;
+//! a line in [`router`]; a row in [`auth::table`](super::auth::table), without which the guard refuses it; an example of
+//! what it writes in `tests/support/walk.rs`, by which the walk over all rows finds its audit entry; and the document
+//! anew: `PLUGMEND_SNAPSHOT=write cargo test -p plugmend-control-plane --test openapi`.
+//!
+//! A handler asks for [`Caller`](super::auth::Caller) and narrows by its `scope`: lists hand `scope.narrow(asked)` to
+//! their query, lookups answer 404 where `scope.covers(merchant_id)` is false. A row with `Reach::Own` promises that.
 
 pub mod agents;
 mod approvals;
@@ -15,61 +25,52 @@ mod secrets;
 mod webhooks;
 mod write;
 
-use axum::{
-    Router,
-    routing::{get, post},
-};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::AppState;
 
 /// Every endpoint for people.
-pub fn router() -> Router<AppState> {
-    Router::new()
-        .route("/api/ops/agents/{plugin_id}", get(agents::show))
-        .route("/api/ops/agents/{plugin_id}/revoke", post(agents::revoke))
-        .route("/api/ops/approvals", get(approvals::list))
-        .route("/api/ops/approvals/{id}", get(approvals::show))
-        .route("/api/ops/approvals/{id}/approve", post(approvals::approve))
-        .route("/api/ops/approvals/{id}/reject", post(approvals::reject))
-        .route("/api/ops/approvals/{id}/comment", post(approvals::comment))
-        .route("/api/ops/decisions", get(decisions::list))
-        .route("/api/ops/decisions/{id}", get(decisions::show))
-        .route("/api/ops/model", get(decisions::model))
-        .route("/api/ops/model/{source}/reinstate", post(decisions::reinstate))
-        .route("/api/ops/audit/entries", get(audit::entries))
-        .route("/api/ops/audit/checkpoints", get(audit::checkpoints))
-        .route("/api/ops/audit/witnesses", get(audit::witnesses))
-        .route("/api/ops/enrolment-tokens", post(enrolment_tokens::create))
-        .route("/api/ops/plugin-incidents", get(incidents::list))
-        .route("/api/ops/plugin-incidents/{id}", get(incidents::show))
-        .route("/api/ops/plugin-incidents/{id}/approve", post(incidents::approve))
-        .route(
-            "/api/ops/plugin-incidents/{id}/manual-action",
-            post(incidents::manual_action),
-        )
-        .route("/api/ops/autopatch-attempts", get(incidents::attempts))
-        .route("/api/ops/merchants", get(merchants::list).post(merchants::create))
-        .route("/api/ops/merchants/{id}", get(merchants::show))
-        .route("/api/ops/merchants/{id}/wishes", post(merchants::wish))
-        .route("/api/ops/plugins", get(plugins::list).post(plugins::create))
-        .route("/api/ops/plugins/{id}", get(plugins::show))
-        .route("/api/ops/plugins/{id}/commands", post(commands::create))
-        .route("/api/ops/plugins/{id}/secret", post(secrets::rotate))
-        .route("/api/ops/commands/{id}", get(commands::show))
-        .route("/api/ops/policy", get(policy::show).patch(policy::change))
-        .route("/api/ops/policy/history", get(policy::history))
-        .route("/api/ops/policy/kill-switch", post(policy::kill_switch))
-        .route("/api/ops/policy/dry-run", post(policy::dry_run))
-        .route("/api/ops/releases", get(releases::list))
-        .route("/api/ops/releases/publish", post(releases::publish))
-        .route(
-            "/api/ops/releases/blobs/{sha256}",
-            get(releases::uploaded).put(releases::upload),
-        )
-        .route("/api/ops/releases/{product}/{version}/block", post(releases::block))
-        .route("/api/ops/webhooks", get(webhooks::list).post(webhooks::create))
-        .route("/api/ops/webhooks/{id}/active", post(webhooks::set_active))
-        .route("/api/ops/webhooks/{id}/replay", post(webhooks::replay_all))
-        .route("/api/ops/webhook-deliveries", get(webhooks::deliveries))
-        .route("/api/ops/webhook-deliveries/{id}/replay", post(webhooks::replay))
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .routes(routes!(agents::show))
+        .routes(routes!(agents::revoke))
+        .routes(routes!(approvals::list))
+        .routes(routes!(approvals::show))
+        .routes(routes!(approvals::approve))
+        .routes(routes!(approvals::reject))
+        .routes(routes!(approvals::comment))
+        .routes(routes!(decisions::list))
+        .routes(routes!(decisions::show))
+        .routes(routes!(decisions::model))
+        .routes(routes!(decisions::reinstate))
+        .routes(routes!(audit::entries))
+        .routes(routes!(audit::checkpoints))
+        .routes(routes!(audit::witnesses))
+        .routes(routes!(enrolment_tokens::create))
+        .routes(routes!(incidents::list))
+        .routes(routes!(incidents::show))
+        .routes(routes!(incidents::approve))
+        .routes(routes!(incidents::manual_action))
+        .routes(routes!(incidents::attempts))
+        .routes(routes!(merchants::list, merchants::create))
+        .routes(routes!(merchants::show))
+        .routes(routes!(merchants::wish))
+        .routes(routes!(plugins::list, plugins::create))
+        .routes(routes!(plugins::show))
+        .routes(routes!(commands::create))
+        .routes(routes!(secrets::rotate))
+        .routes(routes!(commands::show))
+        .routes(routes!(policy::show, policy::change))
+        .routes(routes!(policy::history))
+        .routes(routes!(policy::kill_switch))
+        .routes(routes!(policy::dry_run))
+        .routes(routes!(releases::list))
+        .routes(routes!(releases::publish))
+        .routes(routes!(releases::uploaded, releases::upload))
+        .routes(routes!(releases::block))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::set_active))
+        .routes(routes!(webhooks::replay_all))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::replay))
 }

@@ -10,11 +10,12 @@ use plugmend_shared::ids::{MerchantId, PluginId, Product};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::write::{actor, id_in_path, once_key};
+use super::write::{IdempotencyKey, actor, id_in_path, once_key};
 use crate::{
     http::{
         ApiError, AppState, JsonBody, QueryParams,
-        auth::{Operator, PayAdmin},
+        auth::Caller,
+        openapi::{Absent, Conflict},
     },
     service::plugin::{PluginStored, add_plugin},
     store::{
@@ -38,7 +39,7 @@ const PLATFORMS: [&str; 8] = [
 ];
 
 /// A plugin as people see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct PluginShown {
     id: PluginId,
     merchant_id: MerchantId,
@@ -74,7 +75,8 @@ impl From<Plugin> for PluginShown {
 }
 
 /// Which part of the list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Page {
     merchant_id: Option<MerchantId>,
     /// The `next` of the page before.
@@ -83,7 +85,7 @@ pub struct Page {
 }
 
 /// One page of plugins.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct PluginList {
     plugins: Vec<PluginShown>,
     /// Give it as `after` to have the next page; absent on the last.
@@ -91,9 +93,16 @@ pub struct PluginList {
 }
 
 /// `GET /api/ops/plugins?merchant_id&after&limit`.
+#[utoipa::path(
+    get,
+    path = "/api/ops/plugins",
+    tag = "plugins",
+    params(Page),
+    responses((status = 200, description = "One page.", body = PluginList))
+)]
 pub async fn list(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     QueryParams(page): QueryParams<Page>,
 ) -> Result<Json<PluginList>, ApiError> {
     let limit = page.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
@@ -107,9 +116,16 @@ pub async fn list(
 }
 
 /// `GET /api/ops/plugins/{id}`.
+#[utoipa::path(
+    get,
+    path = "/api/ops/plugins/{id}",
+    tag = "plugins",
+    params(("id" = Uuid, Path, description = "Its id.")),
+    responses((status = 200, description = "The plugin.", body = PluginShown))
+)]
 pub async fn show(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<PluginShown>, ApiError> {
     let id = id_in_path(&id, "plugin")?;
@@ -120,7 +136,7 @@ pub async fn show(
 }
 
 /// A plugin without agent, to be stored.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PluginWanted {
     merchant_id: MerchantId,
@@ -134,9 +150,17 @@ pub struct PluginWanted {
 }
 
 /// `POST /api/ops/plugins`: a plugin without agent. One with an agent comes by its enrolment.
+#[utoipa::path(
+    post,
+    path = "/api/ops/plugins",
+    tag = "plugins",
+    params(IdempotencyKey),
+    request_body = PluginWanted,
+    responses((status = 201, description = "The plugin is stored.", body = PluginStored), Absent, Conflict)
+)]
 pub async fn create(
     State(state): State<AppState>,
-    PayAdmin(operator): PayAdmin,
+    caller: Caller,
     headers: HeaderMap,
     JsonBody(wanted): JsonBody<PluginWanted>,
 ) -> Result<(StatusCode, Json<PluginStored>), ApiError> {
@@ -144,7 +168,7 @@ pub async fn create(
         return Err(ApiError::bad_request("invalid_field", "A field can not be read")
             .detail(format!("cms is one of {}", PLATFORMS.join(", "))));
     }
-    let key = once_key(&headers, &operator, "POST plugins", &wanted)?;
+    let key = once_key(&headers, &caller, "POST plugins", &wanted)?;
     let now = state.clock.now();
     let id = match wanted.id {
         Some(id) => id,
@@ -159,6 +183,6 @@ pub async fn create(
         agent_managed: false,
         capabilities: Vec::new(),
     };
-    let stored = add_plugin(&state.db, &actor(&operator), &plugin, key.as_ref(), now).await?;
+    let stored = add_plugin(&state.db, &actor(&caller), &plugin, key.as_ref(), now).await?;
     Ok((StatusCode::CREATED, Json(stored)))
 }

@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::write::once_key;
+use super::write::{IdempotencyKey, once_key};
 use crate::{
     domain::policy::PolicyChange,
     http::{
         ApiError, AppState, JsonBody, QueryParams,
-        auth::{Operator, PayAdmin, Role},
+        auth::{Caller, Role},
+        openapi::{Changed, Conflict},
     },
     service::policy::{self, Counts, Difference, Place, PolicyError, PolicyView},
     store::{self, policy::PolicyRecord},
@@ -27,11 +28,14 @@ const LONGEST_PAGE: u16 = 500;
 const WEEK: u16 = 7;
 
 /// `GET /api/ops/policy`, with its version as `ETag`.
-pub async fn show(
-    State(state): State<AppState>,
-    _operator: Operator,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
+#[utoipa::path(
+    get,
+    path = "/api/ops/policy",
+    tag = "policy",
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` that is known.")),
+    responses((status = 200, description = "The policy, with its version as `ETag`.", body = PolicyView), (status = 304, description = "It is still that one."))
+)]
+pub async fn show(State(state): State<AppState>, _caller: Caller, headers: HeaderMap) -> Result<Response, ApiError> {
     let view = policy::view(&state.db).await?;
     let tag = etag(view.version);
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| *known == tag) {
@@ -40,8 +44,18 @@ pub async fn show(
     Ok(answer(view))
 }
 
+/// Which policy was looked at.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes the header that `seen` reads")]
+pub struct IfMatch {
+    /// The `ETag` of the policy that was read.
+    #[param(rename = "If-Match")]
+    tag: String,
+}
+
 /// A change of the policy.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyPatch {
     /// What is to be otherwise; what is not named stays.
@@ -51,17 +65,25 @@ pub struct PolicyPatch {
 }
 
 /// `PATCH /api/ops/policy` with `If-Match`: what was read is what is changed.
+#[utoipa::path(
+    patch,
+    path = "/api/ops/policy",
+    tag = "policy",
+    params(IfMatch, IdempotencyKey),
+    request_body = PolicyPatch,
+    responses((status = 200, description = "The policy from now on, with its version as `ETag`.", body = PolicyView), Conflict, Changed)
+)]
 pub async fn change(
     State(state): State<AppState>,
-    PayAdmin(operator): PayAdmin,
+    caller: Caller,
     headers: HeaderMap,
     JsonBody(patch): JsonBody<PolicyPatch>,
 ) -> Result<Response, ApiError> {
     let seen = seen(&headers)?;
-    let key = once_key(&headers, &operator, "PATCH policy", &patch)?;
+    let key = once_key(&headers, &caller, "PATCH policy", &patch)?;
     let view = policy::change(
         &state.db,
-        &operator.subject,
+        &caller.subject,
         (&patch.policy, &patch.reason),
         seen,
         key.as_ref(),
@@ -101,7 +123,8 @@ fn seen(headers: &HeaderMap) -> Result<i64, ApiError> {
 }
 
 /// Which part of the history.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct HistoryPage {
     /// The `next` of the page before.
     after: Option<i64>,
@@ -109,7 +132,7 @@ pub struct HistoryPage {
 }
 
 /// One change of the policy.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct PolicyChangeShown {
     /// The policy's version from then on.
     version: i64,
@@ -140,7 +163,7 @@ impl From<PolicyRecord> for PolicyChangeShown {
 }
 
 /// One page of the policy's history, newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct PolicyHistory {
     changes: Vec<PolicyChangeShown>,
     /// Give it as `after` to have the next page; null on the last.
@@ -148,9 +171,16 @@ pub struct PolicyHistory {
 }
 
 /// `GET /api/ops/policy/history?after&limit`.
+#[utoipa::path(
+    get,
+    path = "/api/ops/policy/history",
+    tag = "policy",
+    params(HistoryPage),
+    responses((status = 200, description = "One page.", body = PolicyHistory))
+)]
 pub async fn history(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     QueryParams(page): QueryParams<HistoryPage>,
 ) -> Result<Json<PolicyHistory>, ApiError> {
     let limit = page.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
@@ -164,7 +194,7 @@ pub async fn history(
 }
 
 /// The kill switch, thrown or set back.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KillSwitch {
     /// True stops every automatic change at once; false lets them go on.
@@ -175,23 +205,30 @@ pub struct KillSwitch {
 
 /// `POST /api/ops/policy/kill-switch`: without `If-Match`, since nobody reads first in an emergency. Whoever watches may
 /// stop; only who runs the fleet may set it going again.
+#[utoipa::path(
+    post,
+    path = "/api/ops/policy/kill-switch",
+    tag = "policy",
+    request_body = KillSwitch,
+    responses((status = 200, description = "The policy from now on.", body = PolicyView), Conflict)
+)]
 pub async fn kill_switch(
     State(state): State<AppState>,
-    operator: Operator,
+    caller: Caller,
     JsonBody(switch): JsonBody<KillSwitch>,
 ) -> Result<Response, ApiError> {
-    if !switch.on && !operator.roles.contains(&Role::PayAdmin) {
+    if !switch.on && !caller.roles.contains(&Role::PayAdmin) {
         return Err(
             ApiError::problem(StatusCode::FORBIDDEN, "forbidden", "Your roles do not allow this")
                 .detail("anybody of ops may throw the kill switch; to set it back takes the role pay_admin"),
         );
     }
-    let view = policy::throw_switch(&state.db, &operator.subject, switch.on, &switch.reason).await?;
+    let view = policy::throw_switch(&state.db, &caller.subject, switch.on, &switch.reason).await?;
     Ok(answer(view))
 }
 
 /// A policy to be tried on what was.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DryRunAsked {
     /// What would be otherwise; what is not named is as it is now.
@@ -206,7 +243,7 @@ pub struct DryRunAsked {
 }
 
 /// What another policy would have done.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct DryRunShown {
     /// The time that is covered begins here, and ends now.
     since: Timestamp,
@@ -231,9 +268,16 @@ pub struct DryRunShown {
 }
 
 /// `POST /api/ops/policy/dry-run`: changes nothing.
+#[utoipa::path(
+    post,
+    path = "/api/ops/policy/dry-run",
+    tag = "policy",
+    request_body = DryRunAsked,
+    responses((status = 200, description = "What would have been.", body = DryRunShown))
+)]
 pub async fn dry_run(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     JsonBody(asked): JsonBody<DryRunAsked>,
 ) -> Result<Json<DryRunShown>, ApiError> {
     let after = asked.after.as_deref().map(read_place).transpose()?;

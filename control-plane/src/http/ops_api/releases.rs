@@ -10,14 +10,14 @@ use axum::{
 };
 use plugmend_shared::ids::{Digest, Product};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::write::{actor, id_in_path};
 use crate::{
     http::{
         ApiError, AppState, JsonBody, QueryParams,
-        auth::{Operator, PayAdmin},
+        auth::Caller,
         body,
+        openapi::{Conflict, Unprocessable},
     },
     repo::{RepoError, Submission},
     service::release::{self, PublishedView, ReleaseError},
@@ -30,9 +30,16 @@ const MAX_SUBMISSION: usize = 32 * 1024 * 1024;
 const MAX_REASON: usize = 500;
 
 /// `GET /api/ops/releases/blobs/{sha256}`: whether a file was uploaded.
+#[utoipa::path(
+    get,
+    path = "/api/ops/releases/blobs/{sha256}",
+    tag = "releases",
+    params(("sha256" = String, Path, description = "The file's SHA-256, 64 lower-case hexadecimal digits.")),
+    responses((status = 204, description = "It was uploaded."))
+)]
 pub async fn uploaded(
     State(state): State<AppState>,
-    PayAdmin(_): PayAdmin,
+    _caller: Caller,
     Path(sha256): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let sha256: Digest = id_in_path(&sha256, "upload")?;
@@ -43,22 +50,38 @@ pub async fn uploaded(
     }
 }
 
+/// What was uploaded.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Uploaded {
+    sha256: Digest,
+    bytes: u64,
+}
+
 /// `PUT /api/ops/releases/blobs/{sha256}`: a file of a release, as a stream.
+#[utoipa::path(
+    put,
+    path = "/api/ops/releases/blobs/{sha256}",
+    tag = "releases",
+    params(("sha256" = String, Path, description = "The file's SHA-256, 64 lower-case hexadecimal digits.")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The file."),
+    responses((status = 201, description = "It is kept until a release names it.", body = Uploaded), Unprocessable)
+)]
 pub async fn upload(
     State(state): State<AppState>,
-    PayAdmin(_): PayAdmin,
+    caller: Caller,
     Path(sha256): Path<String>,
     body: Body,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<Uploaded>), ApiError> {
     let sha256: Digest = id_in_path(&sha256, "upload")?;
-    let bytes = state.repo.upload(&sha256, body.into_data_stream()).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "sha256": sha256, "bytes": bytes }))))
+    let who = actor(&caller);
+    let bytes = release::upload(&state.db, &state.repo, &who, &sha256, body.into_data_stream()).await?;
+    Ok((StatusCode::CREATED, Json(Uploaded { sha256, bytes })))
 }
 
 /// Signed metadata.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewSubmission {
+pub struct NewSubmission {
     #[serde(default)]
     roots: Vec<String>,
     #[serde(default)]
@@ -66,9 +89,16 @@ struct NewSubmission {
 }
 
 /// `POST /api/ops/releases/publish`.
+#[utoipa::path(
+    post,
+    path = "/api/ops/releases/publish",
+    tag = "releases",
+    request_body = NewSubmission,
+    responses((status = 200, description = "What was published.", body = PublishedView), Conflict, Unprocessable)
+)]
 pub async fn publish(
     State(state): State<AppState>,
-    PayAdmin(operator): PayAdmin,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<PublishedView>, ApiError> {
     let new: NewSubmission = body::parse(&body::read(body, MAX_SUBMISSION).await?)?;
@@ -82,13 +112,14 @@ pub async fn publish(
     };
     let now = state.clock.now();
     Ok(Json(
-        release::publish(&state.db, &state.repo, &actor(&operator), submission, now).await?,
+        release::publish(&state.db, &state.repo, &actor(&caller), submission, now).await?,
     ))
 }
 
 /// What to list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
     product: Option<Product>,
     /// Begin behind this release, `product~version`.
@@ -96,9 +127,9 @@ pub struct ListQuery {
     limit: Option<i64>,
 }
 
-/// One page.
-#[derive(Debug, Serialize)]
-pub struct Page {
+/// One page of releases.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ReleaseList {
     releases: Vec<ReleaseView>,
     /// What `after` takes to go on; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,11 +137,18 @@ pub struct Page {
 }
 
 /// `GET /api/ops/releases`.
+#[utoipa::path(
+    get,
+    path = "/api/ops/releases",
+    tag = "releases",
+    params(ListQuery),
+    responses((status = 200, description = "One page.", body = ReleaseList))
+)]
 pub async fn list(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     QueryParams(query): QueryParams<ListQuery>,
-) -> Result<Json<Page>, ApiError> {
+) -> Result<Json<ReleaseList>, ApiError> {
     let limit = query.limit.unwrap_or(200).clamp(1, 1000);
     let after = query.after.as_deref().map(|after| {
         let split = after.split_once('~');
@@ -122,11 +160,11 @@ pub async fn list(
         .last()
         .filter(|_| more)
         .map(|r| format!("{}~{}", r.product, r.version));
-    Ok(Json(Page { releases, next }))
+    Ok(Json(ReleaseList { releases, next }))
 }
 
 /// A block, or its end.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Block {
     reason: String,
@@ -134,13 +172,33 @@ pub struct Block {
     lift: bool,
 }
 
+/// How a release stands.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the field is what people ask for")]
+pub struct Blocked {
+    product: Product,
+    #[schema(value_type = String)]
+    version: semver::Version,
+    blocked: bool,
+    /// Waiting orders that were ended by it.
+    orders_ended: usize,
+}
+
 /// `POST /api/ops/releases/{product}/{version}/block`.
+#[utoipa::path(
+    post,
+    path = "/api/ops/releases/{product}/{version}/block",
+    tag = "releases",
+    params(("product" = String, Path, description = "The product."), ("version" = String, Path, description = "The version.")),
+    request_body = Block,
+    responses((status = 200, description = "How it stands then.", body = Blocked))
+)]
 pub async fn block(
     State(state): State<AppState>,
-    PayAdmin(operator): PayAdmin,
+    caller: Caller,
     Path((product, version)): Path<(String, String)>,
     JsonBody(block): JsonBody<Block>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Blocked>, ApiError> {
     let product: Product = id_in_path(&product, "release")?;
     let version: semver::Version = id_in_path(&version, "release")?;
     if block.reason.trim().is_empty() || block.reason.len() > MAX_REASON {
@@ -149,10 +207,13 @@ pub async fn block(
     }
     let release = (&product, &version);
     let now = state.clock.now();
-    let ended = release::block(&state.db, &actor(&operator), release, &block.reason, block.lift, now).await?;
-    Ok(Json(
-        json!({ "product": product, "version": version, "blocked": !block.lift, "orders_ended": ended.len() }),
-    ))
+    let ended = release::block(&state.db, &actor(&caller), release, &block.reason, block.lift, now).await?;
+    Ok(Json(Blocked {
+        product,
+        version,
+        blocked: !block.lift,
+        orders_ended: ended.len(),
+    }))
 }
 
 impl From<RepoError> for ApiError {

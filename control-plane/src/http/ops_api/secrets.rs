@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::write::{actor, id_in_path};
 use crate::{
-    http::{ApiError, AppState, auth::PayAdmin, body},
+    http::{ApiError, AppState, auth::Caller, body, openapi::Conflict},
     service::plugin::{LONGEST_OVERLAP, OVERLAP, rotate_secret},
 };
 
 /// How to rotate.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rotation {
     /// How long the secret before is still taken, in seconds; a day unless told otherwise, 0 ends it at once.
@@ -25,16 +25,24 @@ pub struct Rotation {
 }
 
 /// The new secret.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct NewSecret {
     plugin_secret: String,
     previous_taken_until: Timestamp,
 }
 
 /// Makes a secret. No `Idempotency-Key` here: that would keep the secret; a lost answer is mended by rotating again.
+#[utoipa::path(
+    post,
+    path = "/api/ops/plugins/{id}/secret",
+    tag = "plugins",
+    params(("id" = Uuid, Path, description = "Its id.")),
+    request_body = Option<Rotation>,
+    responses((status = 201, description = "The secret, shown this once.", body = NewSecret), Conflict)
+)]
 pub async fn rotate(
     State(state): State<AppState>,
-    PayAdmin(operator): PayAdmin,
+    caller: Caller,
     Path(id): Path<String>,
     request: Body,
 ) -> Result<(StatusCode, Json<NewSecret>), ApiError> {
@@ -52,7 +60,7 @@ pub async fn rotate(
     let id = id_in_path(&id, "plugin")?;
     let now = state.clock.now();
     let random = state.entropy.bytes()?;
-    let secret = rotate_secret(&state.db, &actor(&operator), &state.secrets, id, random, overlap, now).await?;
+    let secret = rotate_secret(&state.db, &actor(&caller), &state.secrets, id, random, overlap, now).await?;
     let previous_taken_until = now.checked_add(overlap).unwrap_or(Timestamp::MAX);
     Ok((
         StatusCode::CREATED,

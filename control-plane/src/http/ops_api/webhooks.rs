@@ -15,14 +15,15 @@ use super::write::{actor, id_in_path};
 use crate::{
     http::{
         ApiError, AppState, JsonBody, QueryParams,
-        auth::{Operator, PayAdmin},
+        auth::Caller,
+        openapi::{Absent, Conflict},
     },
     service::webhook::{self, WebhookError, WebhookOrder},
     store::{self, delivery::DeliveryView, webhook::WebhookView},
 };
 
 /// A receiver to be stored.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWebhook {
     merchant_id: Option<MerchantId>,
@@ -32,12 +33,27 @@ pub struct NewWebhook {
     retry_config: Option<Value>,
 }
 
+/// A receiver that was stored. No `Debug`: it holds the secret.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct WebhookMade {
+    id: Uuid,
+    /// Signs what is sent to it; shown this once.
+    secret: String,
+}
+
 /// `POST /api/ops/webhooks`: the secret is in the answer and nowhere else. No `Idempotency-Key`: that would keep it.
+#[utoipa::path(
+    post,
+    path = "/api/ops/webhooks",
+    tag = "webhooks",
+    request_body = NewWebhook,
+    responses((status = 201, description = "The receiver and its secret, shown this once.", body = WebhookMade), Absent, Conflict)
+)]
 pub async fn create(
     State(state): State<AppState>,
-    PayAdmin(operator): PayAdmin,
+    caller: Caller,
     JsonBody(new): JsonBody<NewWebhook>,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<WebhookMade>), ApiError> {
     let order = WebhookOrder {
         merchant_id: new.merchant_id,
         event_type: new.event_type,
@@ -46,17 +62,21 @@ pub async fn create(
         retry_config: new.retry_config.unwrap_or_else(|| json!({})),
     };
     let now = state.clock.now();
-    let who = actor(&operator);
+    let who = actor(&caller);
     let (id, secret) = state.webhooks.add(&state.db, &who, order, &state.entropy, now).await?;
     Ok((
         StatusCode::CREATED,
-        Json(json!({ "id": id, "secret": secret.as_str() })),
+        Json(WebhookMade {
+            id,
+            secret: secret.to_string(),
+        }),
     ))
 }
 
 /// What to list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
     merchant_id: Option<MerchantId>,
     after: Option<Uuid>,
@@ -64,7 +84,7 @@ pub struct ListQuery {
 }
 
 /// One page of receivers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Webhooks {
     webhooks: Vec<WebhookView>,
     /// What `after` takes to go on; absent at the end.
@@ -73,9 +93,16 @@ pub struct Webhooks {
 }
 
 /// `GET /api/ops/webhooks`.
+#[utoipa::path(
+    get,
+    path = "/api/ops/webhooks",
+    tag = "webhooks",
+    params(ListQuery),
+    responses((status = 200, description = "One page.", body = Webhooks))
+)]
 pub async fn list(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<Webhooks>, ApiError> {
     let limit = query.limit.unwrap_or(200).clamp(1, 1000);
@@ -86,52 +113,92 @@ pub async fn list(
 }
 
 /// On or off.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Switch {
     active: bool,
 }
 
+/// How a receiver stands.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Switched {
+    id: Uuid,
+    active: bool,
+}
+
 /// `POST /api/ops/webhooks/{id}/active`.
+#[utoipa::path(
+    post,
+    path = "/api/ops/webhooks/{id}/active",
+    tag = "webhooks",
+    params(("id" = Uuid, Path, description = "Its id.")),
+    request_body = Switch,
+    responses((status = 200, description = "How it stands then.", body = Switched))
+)]
 pub async fn set_active(
     State(state): State<AppState>,
-    PayAdmin(operator): PayAdmin,
+    caller: Caller,
     Path(id): Path<String>,
     JsonBody(switch): JsonBody<Switch>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Switched>, ApiError> {
     let id: Uuid = id_in_path(&id, "webhook")?;
     let now = state.clock.now();
-    webhook::set_active(&state.db, &actor(&operator), id, switch.active, now).await?;
-    Ok(Json(json!({ "id": id, "active": switch.active })))
+    webhook::set_active(&state.db, &actor(&caller), id, switch.active, now).await?;
+    Ok(Json(Switched {
+        id,
+        active: switch.active,
+    }))
+}
+
+/// What goes out again.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Replayed {
+    /// How many deliveries.
+    deliveries: u64,
 }
 
 /// `POST /api/ops/webhooks/{id}/replay`: everything that was given up on.
+#[utoipa::path(
+    post,
+    path = "/api/ops/webhooks/{id}/replay",
+    tag = "webhooks",
+    params(("id" = Uuid, Path, description = "Its id.")),
+    responses((status = 200, description = "How many go out again.", body = Replayed))
+)]
 pub async fn replay_all(
     State(state): State<AppState>,
-    PayAdmin(operator): PayAdmin,
+    caller: Caller,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Replayed>, ApiError> {
     let id: Uuid = id_in_path(&id, "webhook")?;
     let now = state.clock.now();
-    let revived = webhook::replay(&state.db, &actor(&operator), Some(id), None, now).await?;
-    Ok(Json(json!({ "deliveries": revived })))
+    let revived = webhook::replay(&state.db, &actor(&caller), Some(id), None, now).await?;
+    Ok(Json(Replayed { deliveries: revived }))
 }
 
 /// `POST /api/ops/webhook-deliveries/{id}/replay`.
+#[utoipa::path(
+    post,
+    path = "/api/ops/webhook-deliveries/{id}/replay",
+    tag = "webhook-deliveries",
+    params(("id" = Uuid, Path, description = "Its id.")),
+    responses((status = 200, description = "How many go out again.", body = Replayed))
+)]
 pub async fn replay(
     State(state): State<AppState>,
-    PayAdmin(operator): PayAdmin,
+    caller: Caller,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Replayed>, ApiError> {
     let id: Uuid = id_in_path(&id, "delivery")?;
     let now = state.clock.now();
-    let revived = webhook::replay(&state.db, &actor(&operator), None, Some(id), now).await?;
-    Ok(Json(json!({ "deliveries": revived })))
+    let revived = webhook::replay(&state.db, &actor(&caller), None, Some(id), now).await?;
+    Ok(Json(Replayed { deliveries: revived }))
 }
 
 /// What to list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct DeliveryQuery {
     webhook_id: Option<Uuid>,
     status: Option<String>,
@@ -141,7 +208,7 @@ pub struct DeliveryQuery {
 }
 
 /// One page of deliveries, newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Deliveries {
     deliveries: Vec<DeliveryView>,
     /// What `after` takes to go on; absent at the end.
@@ -150,9 +217,16 @@ pub struct Deliveries {
 }
 
 /// `GET /api/ops/webhook-deliveries`; `status=dead` is the list of dead letters.
+#[utoipa::path(
+    get,
+    path = "/api/ops/webhook-deliveries",
+    tag = "webhook-deliveries",
+    params(DeliveryQuery),
+    responses((status = 200, description = "One page.", body = Deliveries))
+)]
 pub async fn deliveries(
     State(state): State<AppState>,
-    _operator: Operator,
+    _caller: Caller,
     QueryParams(query): QueryParams<DeliveryQuery>,
 ) -> Result<Json<Deliveries>, ApiError> {
     let limit = query.limit.unwrap_or(200).clamp(1, 1000);

@@ -4,14 +4,24 @@ use axum::http::HeaderMap;
 use serde::Serialize;
 
 use crate::{
-    http::{ApiError, auth::Operator},
+    http::{ApiError, auth::Caller},
     service::once::{MAX_KEY, OnceError, OnceKey},
     store::audit::Actor,
 };
 
+/// A write with this header is done once, however often it is sent within a day.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes the header that `once_key` reads")]
+pub struct IdempotencyKey {
+    /// Chosen by the sender, anew for each thing to be done.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 128)]
+    key: Option<String>,
+}
+
 /// Who acts, for the audit trail.
-pub fn actor(operator: &Operator) -> Actor {
-    Actor::Ops(operator.subject.clone())
+pub fn actor(caller: &Caller) -> Actor {
+    Actor::Ops(caller.subject.clone())
 }
 
 /// The request's `Idempotency-Key`, if it carries one.
@@ -20,7 +30,7 @@ pub fn actor(operator: &Operator) -> Actor {
 /// 400 when the key is empty, too long or not plain.
 pub fn once_key(
     headers: &HeaderMap,
-    operator: &Operator,
+    caller: &Caller,
     endpoint: &str,
     request: &impl Serialize,
 ) -> Result<Option<OnceKey>, ApiError> {
@@ -35,7 +45,7 @@ pub fn once_key(
             ApiError::bad_request("invalid_idempotency_key", "The Idempotency-Key can not be used")
                 .detail(format!("1 to {MAX_KEY} printable characters are taken"))
         })?;
-    Ok(Some(OnceKey::new(&operator.subject, key, endpoint, request)))
+    Ok(Some(OnceKey::new(&caller.subject, key, endpoint, request)))
 }
 
 /// Reads an id out of a path; what is no id names nothing.

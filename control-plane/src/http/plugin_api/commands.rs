@@ -2,41 +2,65 @@
 
 use axum::{
     Json,
+    body::Body,
     extract::{Path, State},
     http::HeaderMap,
 };
-use plugmend_shared::protocol::command::{Ack, Fail};
-use serde_json::Value;
+use plugmend_shared::protocol::{
+    MAX_BODY_BYTES,
+    command::{Ack, Fail},
+};
 
 use super::secret_hash;
 use crate::{
     http::{
-        ApiError, AppState, JsonBody,
+        ApiError, AppState, body,
         heartbeat::unauthorized,
-        reports::{self, Said},
+        openapi::Conflict,
+        reports::{self, Done, Said},
     },
     service::command::Reporter,
     store,
 };
 
 /// The order was carried out.
+#[utoipa::path(
+    post,
+    path = "/api/plugins/commands/{id}/ack",
+    tag = "plugin-api",
+    params(("id" = Uuid, Path, description = "The order's id.")),
+    request_body = Ack,
+    responses((status = 200, description = "It is noted.", body = Done), Conflict)
+)]
 pub async fn ack(
     State(state): State<AppState>,
     Path(id): Path<String>,
     headers: HeaderMap,
-    JsonBody(ack): JsonBody<Ack>,
-) -> Result<Json<Value>, ApiError> {
-    reports::take(&state, reporter(&state, &headers).await?, &id, Said::Ack(ack)).await
+    body: Body,
+) -> Result<Json<Done>, ApiError> {
+    let who = reporter(&state, &headers).await?;
+    let ack: Ack = body::parse(&body::read(body, MAX_BODY_BYTES).await?)?;
+    reports::take(&state, who, &id, Said::Ack(ack)).await
 }
 
 /// The order was not carried out.
+#[utoipa::path(
+    post,
+    path = "/api/plugins/commands/{id}/fail",
+    tag = "plugin-api",
+    params(("id" = Uuid, Path, description = "The order's id.")),
+    request_body = Fail,
+    responses((status = 200, description = "It is noted.", body = Done), Conflict)
+)]
 pub async fn fail(
     State(state): State<AppState>,
     Path(id): Path<String>,
     headers: HeaderMap,
-    JsonBody(fail): JsonBody<Fail>,
-) -> Result<Json<Value>, ApiError> {
-    reports::take(&state, reporter(&state, &headers).await?, &id, Said::Fail(fail)).await
+    body: Body,
+) -> Result<Json<Done>, ApiError> {
+    let who = reporter(&state, &headers).await?;
+    let fail: Fail = body::parse(&body::read(body, MAX_BODY_BYTES).await?)?;
+    reports::take(&state, who, &id, Said::Fail(fail)).await
 }
 
 /// Whose secret it is. The path names an order only, so the secret says which plugin speaks.

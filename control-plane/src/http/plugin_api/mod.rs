@@ -4,16 +4,17 @@ mod commands;
 mod heartbeat;
 mod reference;
 
-use axum::{Router, http::HeaderMap, routing::post};
+use axum::http::HeaderMap;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{ApiError, AppState, auth, heartbeat::unauthorized};
 
 /// Every endpoint for plugins without agent.
-pub fn router() -> Router<AppState> {
-    Router::new()
-        .route("/api/plugins/heartbeat", post(heartbeat::take))
-        .route("/api/plugins/commands/{id}/ack", post(commands::ack))
-        .route("/api/plugins/commands/{id}/fail", post(commands::fail))
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .routes(routes!(heartbeat::take))
+        .routes(routes!(commands::ack))
+        .routes(routes!(commands::fail))
 }
 
 /// The longest plugin secret that is looked at, in bytes.

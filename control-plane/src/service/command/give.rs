@@ -24,7 +24,7 @@ use crate::{
 const LONGEST_LIFETIME: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// An order to be given.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct NewOrder {
     /// What to do.
     #[serde(rename = "type")]
@@ -38,7 +38,7 @@ pub struct NewOrder {
 }
 
 /// The order that was given.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Given {
     /// Its id.
     pub id: CommandId,

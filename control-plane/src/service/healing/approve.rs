@@ -22,7 +22,7 @@ use crate::{
 const REJECTED: &str = "rejected_by_people";
 
 /// What an approval came to.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Approved {
     /// Always true.
     pub ok: bool,

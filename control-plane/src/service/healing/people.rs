@@ -88,13 +88,14 @@ pub struct Person {
 }
 
 /// What a person wants done.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ManualAction {
     /// `patch`, `hotfix`, `rollback`, `reinstall`, `config_fix`, `cancel` or `close`.
     pub action: String,
     /// The version, for `patch`, `hotfix` and (if it is not to be the one before) `rollback`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub version: Option<Version>,
     /// The settings, for `config_fix`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,7 +106,7 @@ pub struct ManualAction {
 }
 
 /// What it came to.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ManualDone {
     /// Always true.
     pub ok: bool,

@@ -62,7 +62,7 @@ async fn demote(tx: &mut Tx, source: &str, trust: Trust, now: Timestamp) -> Resu
 }
 
 /// How deciding goes.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct ModelView {
     /// The version of the built-in model.
     pub built_in_version: &'static str,
@@ -75,7 +75,7 @@ pub struct ModelView {
 }
 
 /// A decider.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Decider {
     /// How it stands.
     #[serde(flatten)]

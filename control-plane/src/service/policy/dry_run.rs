@@ -29,7 +29,7 @@ const MOST: u64 = 50_000;
 const BATCH: i64 = 1000;
 
 /// How often each outcome.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Counts {
     /// Went on by itself.
     pub allow: u64,
@@ -50,7 +50,7 @@ impl Counts {
 }
 
 /// A judgement and its reasons.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Said {
     /// In one word.
     pub outcome: Outcome,
@@ -59,7 +59,7 @@ pub struct Said {
 }
 
 /// A cure about which the two policies differ.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Difference {
     /// Of which incident.
     pub incident_id: Uuid,
@@ -78,6 +78,7 @@ pub struct Difference {
     /// What was wanted.
     pub method: Method,
     /// The version that would have been installed.
+    #[schema(value_type = Option<String>)]
     pub to_version: Option<semver::Version>,
     /// When.
     pub judged_at: Timestamp,

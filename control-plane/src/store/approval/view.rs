@@ -10,7 +10,7 @@ use super::super::{Db, SqlTimestamp, StoreError, ToSqlx as _};
 use crate::domain::approval::{OpsRole, Request, Standing, Yes};
 
 /// What a person said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Word {
     /// Who.
     pub person: String,
