@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
-    detect, ops,
+    detect, doctor, ops,
     output::{self, Format, Output},
-    release, tools,
+    release, tools, watch,
 };
 
 /// Keeps the plugins of online merchants healthy.
@@ -25,6 +25,10 @@ pub struct Cli {
 enum Verb {
     #[command(flatten)]
     Ops(ops::Verb),
+    /// Follow the fleet, or one incident until it ends.
+    Watch(watch::Arguments),
+    /// Check the way to the control plane's database, and say what to do where it ends.
+    Doctor(doctor::Arguments),
     /// Make, sign and publish releases.
     #[command(subcommand)]
     Release(release::Verb),
@@ -43,6 +47,8 @@ impl Cli {
         let format = if self.json { Format::Json } else { Format::Words };
         let ended = match self.verb {
             Verb::Detect(verb) => return detect::run(&verb).unwrap_or_else(|error| output::fail(&error, format)),
+            Verb::Watch(arguments) => watch::run(&arguments, format),
+            Verb::Doctor(arguments) => Ok(doctor::run(&arguments)),
             Verb::Release(verb) => release::run(verb, format),
             Verb::Ops(verb) => ops::run(verb, format),
             Verb::Completions(arguments) => tools::completions(&arguments, Self::command()),

@@ -6,11 +6,13 @@
 mod api;
 mod cli;
 mod detect;
+mod doctor;
 mod exit;
 mod ops;
 mod output;
 mod release;
 mod tools;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -1,10 +1,14 @@
 //! One request at a time, over HTTP or HTTPS.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::{Method, Request, StatusCode, Uri, body::Bytes, header};
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode, Uri,
+    body::{Bytes, Incoming},
+    header,
+};
 use plugmend_shared::protocol::problem::Problem;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -20,6 +24,8 @@ use super::{
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 /// The longest that one request may take; publishing hashes every file anew.
 const TIMEOUT: Duration = Duration::from_mins(5);
+/// The longest that a stream may take to begin.
+const OPENING: Duration = Duration::from_secs(20);
 /// How often a write with an `Idempotency-Key` is sent when its answer is lost.
 const TRIES: u32 = 3;
 
@@ -28,6 +34,7 @@ pub struct Api {
     base: String,
     token: Option<SecretString>,
     http: Http,
+    tls: Arc<rustls::ClientConfig>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -45,6 +52,8 @@ struct Call<'a> {
 pub struct Answer {
     /// The HTTP status.
     pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
 }
@@ -65,9 +74,11 @@ impl Api {
         if uri.scheme_str() == Some("http") && !local && token.is_some() {
             bail!("--api {base} would send your token in the clear; use https");
         }
+        let tls = connect::tls(connection.api_ca.as_deref(), uri.scheme_str() == Some("https"))?;
         Ok(Self {
             token,
-            http: connect::http(connection.api_ca.as_deref(), uri.scheme_str() == Some("https"))?,
+            http: connect::http(&tls),
+            tls: Arc::new(tls),
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
             base,
         })
@@ -122,6 +133,14 @@ impl Api {
                 done => return done,
             }
         }
+    }
+
+    /// `PATCH` of what was read with this `ETag`.
+    ///
+    /// # Errors
+    /// When it can not be reached, refuses, or it was changed meanwhile.
+    pub fn patch(&self, path: &str, body: &Value, etag: &str) -> anyhow::Result<Value> {
+        self.write(Method::PATCH, path, body, &[("if-match", etag.to_owned())])
     }
 
     /// Whether something is there.
@@ -180,22 +199,88 @@ impl Api {
         self.send(call)?.json()
     }
 
+    /// `GET`, JSON, beside other work.
+    ///
+    /// # Errors
+    /// When it can not be reached or refuses.
+    pub async fn fetch(&self, query: &Query) -> anyhow::Result<Value> {
+        self.exchange(Call::new(Method::GET, query.as_str())).await?.json()
+    }
+
+    /// Runs what goes on beside other work.
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// Where requests go.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The bearer token, if there is one.
+    pub fn token(&self) -> Option<&SecretString> {
+        self.token.as_ref()
+    }
+
+    /// How TLS is spoken.
+    pub fn tls(&self) -> &rustls::ClientConfig {
+        &self.tls
+    }
+
     fn send(&self, call: Call<'_>) -> anyhow::Result<Answer> {
-        let request = self.request(call)?;
+        self.runtime.block_on(self.exchange(call))
+    }
+
+    async fn exchange(&self, call: Call<'_>) -> anyhow::Result<Answer> {
         let exchange = async {
-            let answer = self.http.request(request).await.map_err(|e| self.unreachable(e))?;
-            let (head, body) = answer.into_parts();
+            let (head, body) = self.open(call).await?.into_parts();
             let body = Limited::new(body, MAX_ANSWER)
                 .collect()
                 .await
                 .map_err(|e| self.unreachable(e))?;
             Ok(Answer {
                 status: head.status,
+                headers: head.headers,
                 body: body.to_bytes(),
             })
         };
-        let timed = async { tokio::time::timeout(TIMEOUT, exchange).await };
-        self.runtime.block_on(timed).map_err(|e| self.unreachable(e))?
+        tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .map_err(|e| self.unreachable(e))?
+    }
+
+    /// An answer whose body is still to be read.
+    async fn open(&self, call: Call<'_>) -> anyhow::Result<Response<Incoming>> {
+        let request = self.request(call)?;
+        let answer = self.http.request(request).await;
+        Ok(answer.map_err(|e| self.unreachable(e))?)
+    }
+
+    /// A `GET` whose body comes as it is made; a refusal is told as ever.
+    ///
+    /// # Errors
+    /// When it can not be reached or refuses.
+    pub(super) async fn stream(&self, path: &str, headers: &[(&'static str, String)]) -> anyhow::Result<Incoming> {
+        let call = Call {
+            headers,
+            ..Call::new(Method::GET, path)
+        };
+        let opened = tokio::time::timeout(OPENING, self.open(call)).await;
+        let (head, body) = opened.map_err(|e| self.unreachable(e))??.into_parts();
+        if head.status.is_success() {
+            return Ok(body);
+        }
+        let body = Limited::new(body, MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|e| self.unreachable(e))?;
+        let refusal = Answer {
+            status: head.status,
+            headers: head.headers,
+            body: body.to_bytes(),
+        };
+        refusal.json()?;
+        anyhow::bail!("the control plane answered {}", head.status)
     }
 
     fn request(&self, call: Call<'_>) -> anyhow::Result<Request<Payload>> {
@@ -217,7 +302,7 @@ impl Api {
             .context("the request can not be made (is the token one line of text?)")
     }
 
-    fn unreachable(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ApiError {
+    pub(super) fn unreachable(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ApiError {
         ApiError::Unreachable {
             url: self.base.clone(),
             source: source.into(),

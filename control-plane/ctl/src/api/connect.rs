@@ -23,21 +23,26 @@ const SYSTEM_CA: [&str; 3] = [
 /// HTTP with and without TLS.
 pub type Http = Client<HttpsConnector<HttpConnector>, Payload>;
 
-/// A client that trusts the certificates of `ca`, or the system's when `is_https`.
+/// TLS that trusts the certificates of `ca`, or the system's when `is_https`.
 ///
 /// # Errors
 /// When there are none that can be used.
-pub fn http(ca: Option<&Path>, is_https: bool) -> anyhow::Result<Http> {
+pub fn tls(ca: Option<&Path>, is_https: bool) -> anyhow::Result<rustls::ClientConfig> {
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots(ca, is_https)?)
         .with_no_client_auth();
+    Ok(tls)
+}
+
+/// A client that speaks TLS so.
+pub fn http(tls: &rustls::ClientConfig) -> Http {
     let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
+        .with_tls_config(tls.clone())
         .https_or_http()
         .enable_http1()
         .build();
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
+    Client::builder(TokioExecutor::new()).build(connector)
 }
 
 /// The token of `PLUGMEND_TOKEN` or of a file that only its owner can read.

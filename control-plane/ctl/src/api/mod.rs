@@ -1,8 +1,10 @@
 //! The control plane's ops API.
 
 mod body;
+mod certificate;
 mod client;
 mod connect;
+mod events;
 mod list;
 mod query;
 
@@ -12,7 +14,8 @@ use clap::Args;
 use plugmend_shared::protocol::problem::Problem;
 use thiserror::Error;
 
-pub use client::Api;
+pub use client::{Answer, Api};
+pub use events::{Event, Events};
 pub use list::Extent;
 pub use query::Query;
 

@@ -1,18 +1,23 @@
 //! Running the fleet from a terminal.
 
 mod agent;
+mod approval;
 mod approve;
 mod attempt;
 mod audit;
 mod command;
 mod decide;
+mod figures;
 mod incident;
 mod merchant;
 mod plugin;
+mod policy;
 mod release_block;
 mod secret_file;
 mod token;
 mod webhook;
+
+pub use policy::switch_words;
 
 use clap::Subcommand;
 
@@ -21,12 +26,24 @@ use crate::output::{Format, Output, facts, text};
 /// What can be asked of the control plane.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Show the fleet at a glance.
+    Overview(figures::Overview),
     /// What is wrong, and what is done about it.
     #[command(subcommand)]
     Incident(incident::Verb),
     /// Cures: tried, applied, confirmed or taken back.
     #[command(subcommand)]
     Attempt(attempt::Verb),
+    /// What people are asked, and what they say.
+    #[command(subcommand)]
+    Approval(approval::Verb),
+    /// What may heal by itself.
+    #[command(subcommand)]
+    Policy(policy::Verb),
+    /// Show the kill switch, or throw it: nothing changes by itself while it is on.
+    KillSwitch(policy::KillSwitch),
+    /// Show how well the fleet is kept, against its targets.
+    Kpi(figures::Kpi),
     /// Shops.
     #[command(subcommand)]
     Merchant(merchant::Verb),
@@ -63,6 +80,11 @@ pub enum Verb {
 /// When the control plane can not be reached or refuses.
 pub fn run(verb: Verb, format: Format) -> anyhow::Result<Output> {
     match verb {
+        Verb::Overview(v) => figures::overview(&v),
+        Verb::Approval(v) => approval::run(&v),
+        Verb::Policy(v) => policy::run(&v),
+        Verb::KillSwitch(v) => policy::kill_switch(&v),
+        Verb::Kpi(v) => figures::kpi(&v),
         Verb::Incident(v) => incident::run(&v),
         Verb::Attempt(v) => attempt::run(&v),
         Verb::Merchant(v) => merchant::run(&v),

@@ -16,7 +16,7 @@ pub use fields::{facts, text};
 pub use plain::plain;
 pub use progress::{bytes, counter, progress};
 pub use table::table;
-pub use when::when;
+pub use when::{ago, when};
 
 use crate::{api::ApiError, exit::Exit};
 
@@ -34,6 +34,7 @@ pub enum Format {
 pub struct Output {
     words: String,
     data: Value,
+    exit: Exit,
 }
 
 impl Output {
@@ -42,7 +43,19 @@ impl Output {
         Self {
             words: words.into(),
             data,
+            exit: Exit::Done,
         }
+    }
+
+    /// Everything was said already.
+    pub fn silent() -> Self {
+        Self::new("", Value::Null)
+    }
+
+    /// A result that is no success, and yet a result: it goes to standard output.
+    #[must_use]
+    pub fn ending(self, exit: Exit) -> Self {
+        Self { exit, ..self }
     }
 
     /// Prints it.
@@ -50,14 +63,14 @@ impl Output {
         let mut out = std::io::stdout().lock();
         let words = self.words.trim_end();
         let written = match format {
-            Format::Words if words.is_empty() => Ok(()),
+            _ if words.is_empty() && self.data.is_null() => Ok(()),
             Format::Words => writeln!(out, "{words}"),
             Format::Json => writeln!(out, "{}", self.data),
         };
         // A reader that has seen enough (`| head`) is no failure.
         match written {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Exit::Failed.into(),
-            _ => ExitCode::SUCCESS,
+            _ => self.exit.into(),
         }
     }
 }

@@ -19,6 +19,7 @@ mod workspace;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 
 use crate::output::{Format, Output};
 
@@ -85,4 +86,12 @@ pub fn run(verb: Verb, format: Format) -> anyhow::Result<Output> {
         Verb::Rotate(a) => rotate::run(&a),
         Verb::Size(a) => size::run(&a, format),
     }
+}
+
+/// When each role of the workspace's published metadata expires.
+///
+/// # Errors
+/// When there is no workspace, or it can not be read.
+pub fn ends(place: &Place) -> anyhow::Result<Vec<(String, Timestamp)>> {
+    status::ends(&workspace::Workspace::open(&place.workspace)?)
 }

@@ -1,5 +1,6 @@
 //! `release status`
 
+use jiff::Timestamp;
 use plugmend_shared::clock::{Clock as _, SystemClock};
 use plugmend_shared::tuf::{Role, Root, Targets};
 use serde_json::{Value, json};
@@ -62,6 +63,20 @@ pub fn describe(workspace: &Workspace) -> anyhow::Result<(String, Value)> {
 /// Published metadata that expire within thirty days.
 fn expiring(workspace: &Workspace) -> anyhow::Result<Vec<String>> {
     let now = SystemClock.now().as_second();
+    let days = ends(workspace)?
+        .into_iter()
+        .map(|(role, at)| (role, (at.as_second() - now).div_euclid(86_400)));
+    Ok(days
+        .filter(|(_, days)| *days < 30)
+        .map(|(role, days)| format!("{role} expires in {days} days: run 'plugmend release rotate renew --role {role}'"))
+        .collect())
+}
+
+/// When each role of the published metadata expires.
+///
+/// # Errors
+/// When it can not be read.
+pub fn ends(workspace: &Workspace) -> anyhow::Result<Vec<(String, Timestamp)>> {
     let mut out = Vec::new();
     for role in workspace.roles()? {
         let head = if role == Root::KIND {
@@ -69,12 +84,8 @@ fn expiring(workspace: &Workspace) -> anyhow::Result<Vec<String>> {
         } else {
             workspace.published::<Targets>(&role)?.map(|d| d.signed.head().clone())
         };
-        let Some(head) = head else { continue };
-        let days = (head.expires.as_second() - now).div_euclid(86_400);
-        if days < 30 {
-            out.push(format!(
-                "{role} expires in {days} days: run 'plugmend release rotate renew --role {role}'"
-            ));
+        if let Some(head) = head {
+            out.push((role, Timestamp::from_second(head.expires.as_second())?));
         }
     }
     Ok(out)
