@@ -237,7 +237,7 @@ impl Site {
         }
         let temp = Path::new(".plugmend-seed");
         shared.remove_file(temp)?;
-        super::tree::copy_hashed(tree.open_file(path)?, &shared, temp, 0o664)?;
+        super::tree::copy_synced(tree.open_file(path)?, &shared, temp, 0o664)?;
         shared.rename_new(temp, &shared, leaf)?;
         shared.sync()
     }

@@ -101,6 +101,17 @@ pub fn copy_hashed(mut file: File, to: &Dir, rel: &Path, mode: u32) -> Result<(D
     }
 }
 
+/// [`copy_hashed`], and the copy is on the disk before anything can refer to it: filesystems write names before contents.
+///
+/// # Errors
+/// As [`copy_hashed`], or the disk failed.
+pub fn copy_synced(file: File, to: &Dir, rel: &Path, mode: u32) -> Result<(), FsError> {
+    copy_hashed(file, to, rel, mode)?;
+    let path = to.path().join(rel);
+    fault_point!("tree.copy.sync").at("sync", &path)?;
+    to.open_file(rel)?.sync_all().at("sync", &path)
+}
+
 /// Gives every file of a tree the modification time `seconds` (since the epoch). Caches of compiled code compare it:
 /// two releases that share it would be one to them.
 ///

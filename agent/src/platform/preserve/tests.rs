@@ -144,3 +144,32 @@ fn data_that_both_sides_changed_is_kept_twice_and_told() {
     assert_eq!(fs::read_to_string(kept.join("late")).unwrap(), "late");
     assert!(old.path().join("uploads").is_symlink());
 }
+
+#[test]
+fn data_that_a_release_brought_is_the_plugins_own_from_then_on() {
+    let shop = shop();
+    fs::write(shop.plugin.join("s.json"), "brought").unwrap();
+    shop.site.seed(&shop.tree(), &rel("s.json")).unwrap();
+    fs::write(shop.plugin.join("s.json"), "another release's").unwrap();
+    shop.site.seed(&shop.tree(), &rel("s.json")).unwrap();
+    assert_eq!(fs::read_to_string(shop.shared("s.json")).unwrap(), "brought");
+}
+
+/// After a power cut the name would otherwise be there and nothing in it.
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_copy_is_on_the_disk_before_it_has_its_name() {
+    let top = tempfile::tempdir().unwrap();
+    let trace = top.path().join("trace");
+    let seeds = "platform::preserve::tests::data_that_a_release_brought_is_the_plugins_own_from_then_on";
+    let done = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", seeds])
+        .env("PLUGMEND_FAULT_TRACE", &trace)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let trace = fs::read_to_string(trace).unwrap();
+    let at = |point: &str| trace.lines().position(|line| line == point);
+    let (synced, named) = (at("tree.copy.sync"), at("platform.beneath.before_rename"));
+    assert!(synced.is_some() && synced < named, "{trace}");
+}

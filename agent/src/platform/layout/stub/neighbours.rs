@@ -17,7 +17,7 @@ use rustix::{
 use crate::platform::{
     beneath::Dir,
     error::{Context as _, FsError},
-    tree::copy_hashed,
+    tree::copy_synced,
 };
 
 /// Puts everything of `old` that `made` has nothing in the place of there too. Mount points, pipes and sockets stay
@@ -92,7 +92,7 @@ fn refused(error: &FsError) -> bool {
 fn copy(old: &Dir, made: &Dir, name: &Path) -> Result<(), FsError> {
     let (file, path) = (old.open_file(name)?, made.path().join(name));
     let stat = rustix::fs::fstat(&file).at("look at", &path)?;
-    copy_hashed(file, made, name, stat.st_mode & 0o777)?;
+    copy_synced(file, made, name, stat.st_mode & 0o777)?;
     let time = Timespec {
         tv_sec: stat.st_mtime,
         tv_nsec: i64::try_from(stat.st_mtime_nsec).unwrap_or_default(),
