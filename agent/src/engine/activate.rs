@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use plugmend_shared::bundle::path::RelPath;
+use rustix::fs::FileType;
 
 use super::{Engine, chain, fs_failure, materialise::preserved_in, swap::Leave, swap_failure};
 use crate::{
@@ -44,6 +45,8 @@ impl<T: Transport> Engine<T> {
         }
         let hooked = self.after_swap();
         self.weigh_hook(leave, hooked)?;
+        // The last that an old process does before it ends is often to save.
+        self.sweep(&change.from);
         crash_point!("engine.activate.hooked");
         Ok(before)
     }
@@ -70,6 +73,7 @@ impl<T: Transport> Engine<T> {
         }
         let hooked = self.after_swap();
         self.weigh_hook(leave, hooked)?;
+        self.sweep(to);
         if change.needs_snapshot {
             self.note(
                 "the release changes data irreversibly: the snapshot from before it is there, and restoring it would \
@@ -99,18 +103,31 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Takes the plugin's data from the running tree into safety and links it into the other one.
-    fn secure_data(&self, running: &Tree, next: &Tree) -> Result<(), Failure> {
-        let (running_dir, next_dir) = (
-            self.layout().active().map_err(|e| swap_failure(&e))?.dir,
-            self.tree_dir(next)?,
-        );
+    fn secure_data(&mut self, running: &Tree, next: &Tree) -> Result<(), Failure> {
+        let active = self.layout().active().map_err(|e| swap_failure(&e))?;
+        let (running_dir, next_dir) = (active.dir, self.tree_dir(next)?);
         for rel in self.data_of(running)? {
             let done = self.site.absorb(&running_dir, &rel);
-            done.map_err(|e| Failure::passing("data_not_safe", chain(&e)))?;
+            if let Some(kept) = done.map_err(|e| Failure::passing("data_not_safe", chain(&e)))? {
+                self.note(format!(
+                    "{rel} was written at two places; the copy that {} does not see is kept at {}",
+                    running.version,
+                    kept.display()
+                ));
+            }
         }
         for rel in self.data_of(next)? {
             self.site.seed(&running_dir, &rel).map_err(|e| fs_failure(&e))?;
-            self.site.attach(&next_dir, &rel).map_err(|e| fs_failure(&e))?;
+            let file = matches!(next_dir.kind(Path::new(rel.as_str())), Ok(Some(FileType::RegularFile)));
+            if active.ino == next.ino || next.digest.is_none() && !file {
+                // It runs already, or what is no file there may be an adopted plugin's code, which only it knows.
+                self.site.attach(&next_dir, &rel).map_err(|e| fs_failure(&e))?;
+            } else {
+                // A file of a day ago must never win over what was written since.
+                let swept = self.site.sweep(&next_dir, &running_dir, &rel);
+                let swept = swept.map_err(|e| Failure::passing("data_not_safe", chain(&e)))?;
+                self.tell_swept(&rel, next, swept);
+            }
         }
         running_dir
             .sync()
@@ -134,21 +151,41 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    pub(super) fn try_sweep(&mut self, left: &Tree) -> Result<(), Failure> {
+    fn try_sweep(&mut self, left: &Tree) -> Result<(), Failure> {
+        let active = self.layout().active().map_err(|e| swap_failure(&e))?;
+        if active.ino == left.ino {
+            return Ok(());
+        }
         let dir = self.tree_dir(left)?;
         for rel in self.data_of(left)? {
-            let swept = self.site.sweep(&dir, &rel);
-            match swept.map_err(|e| Failure::passing("data_not_swept", chain(&e)))? {
-                Swept::Clean => {}
-                Swept::TakenIn => self.note(format!("{rel} was written late by {} and taken over", left.version)),
-                Swept::Kept(path) => self.note(format!(
-                    "{rel} was changed by both versions: {}'s copy is kept at {}",
+            match self.site.sweep(&dir, &active.dir, &rel) {
+                Ok(swept) => self.tell_swept(&rel, left, swept),
+                // The others are looked at all the same.
+                Err(e) => self.note(format!(
+                    "{rel} of {} could not be looked at: {}",
                     left.version,
-                    path.display()
+                    chain(&e)
                 )),
             }
         }
         Ok(())
+    }
+
+    fn tell_swept(&mut self, rel: &RelPath, left: &Tree, swept: Swept) {
+        match swept {
+            Swept::Clean => {}
+            Swept::TakenIn(None) => self.note(format!("{rel} was written late by {} and taken over", left.version)),
+            Swept::TakenIn(Some(replaced)) => self.note(format!(
+                "{rel} was written late by {} and taken over; what it replaced is kept at {}",
+                left.version,
+                replaced.display()
+            )),
+            Swept::Kept(path) => self.note(format!(
+                "{rel} was changed by both versions: {}'s copy is kept at {}",
+                left.version,
+                path.display()
+            )),
+        }
     }
 
     /// What is known of a bad release, before it is left. That it can not be kept hinders nothing.

@@ -127,7 +127,11 @@ impl<T: Transport> Engine<T> {
                 Err(failure) => Event::Failed(failure),
             },
             Stage::Trial { to, before } => match self.watch(change, to, *before, sink).await {
-                Some(verdict) => Event::Verdict(verdict),
+                Some(verdict) => {
+                    // A process that took its time to end may have saved since the swap.
+                    self.sweep(&change.from);
+                    Event::Verdict(verdict)
+                }
                 None => return Step::Stopped,
             },
             Stage::Revert { to, why } => done(self.revert(change, to, why)),

@@ -42,6 +42,12 @@ impl<T: Transport> Engine<T> {
                 _ => None,
             },
         };
+        // Until here every write was the old version's; one that comes to its tree from now on comes late.
+        if layout.active().map_err(|e| swap_failure(&e))?.ino == to.ino {
+            self.site.before.forget();
+        } else {
+            self.site.remember(from.ino, &self.data_of(from).unwrap_or_default());
+        }
         layout.flip(from, to).map_err(|e| swap_failure(&e))?;
         // Before anything else, however small: what is held is held for a moment only.
         let dropped = self.drop_code();

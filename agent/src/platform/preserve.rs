@@ -8,6 +8,8 @@
 //! Programs that save by renaming a new file over the old replace the link by a real file. That file is the newest
 //! truth; it is taken in again, the same way, before each swap.
 
+mod late;
+
 use std::{
     ffi::OsStr,
     io,
@@ -24,6 +26,8 @@ use super::{
     layout::Site,
     layout::{KEPT, SHARED},
 };
+
+pub use late::{Before, Swept};
 
 /// How often a plugin may change the entry under our hands before we give up.
 const TRIES: usize = 16;
@@ -69,23 +73,13 @@ pub fn link_text(work_name: &OsStr, rel: &RelPath) -> PathBuf {
     text
 }
 
-/// What [`Site::sweep`] found where only a link should have been.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Swept {
-    /// Nothing.
-    Clean,
-    /// Newer data, which was taken in.
-    TakenIn,
-    /// Data that both sides changed: the other copy lies at this path.
-    Kept(PathBuf),
-}
-
 impl Site {
-    /// Takes the data at `rel` of the running tree into `shared/`, and leaves the link. Twice does no harm.
+    /// Takes the data at `rel` of the running tree into `shared/`, and leaves the link. Twice does no harm. Where another
+    /// process wrote to the copy in `shared/` later than the plugin to its own, it gives where that copy is kept.
     ///
     /// # Errors
     /// It can not be moved; everything is then as it was.
-    pub fn absorb(&self, tree: &Dir, rel: &RelPath) -> Result<(), PreserveError> {
+    pub fn absorb(&self, tree: &Dir, rel: &RelPath) -> Result<Option<PathBuf>, PreserveError> {
         let path = Path::new(rel.as_str());
         let text = link_text(&self.work_name, rel);
         let shared = self.shared_parent(path)?;
@@ -95,7 +89,8 @@ impl Site {
             let here = parent.read_link(leaf)?;
             match parent.kind(leaf)? {
                 Some(FileType::Symlink) if here.as_deref() == Some(text.as_path()) => {
-                    return Ok(self.ensure_shared(&shared, rel, &text)?);
+                    self.ensure_shared(&shared, rel, &text)?;
+                    return Ok(None);
                 }
                 Some(FileType::Symlink) if here.is_some_and(|to| to.is_relative()) => {
                     return Err(PreserveError::RelativeLink(tree.path().join(path)));
@@ -115,7 +110,7 @@ impl Site {
                     self.ensure_shared(&shared, rel, &text)?;
                     match parent.symlink(&text, leaf) {
                         Err(e) if e.source.kind() == io::ErrorKind::AlreadyExists => {}
-                        other => return Ok(other?),
+                        other => return Ok(other.map(|()| None)?),
                     }
                 }
             }
@@ -124,12 +119,16 @@ impl Site {
     }
 
     /// One exchange: what lies in the tree goes to `shared/`, the link goes to the tree.
-    fn take_in(&self, parent: &Dir, shared: &Dir, rel: &RelPath, text: &Path) -> Result<(), FsError> {
+    fn take_in(&self, parent: &Dir, shared: &Dir, rel: &RelPath, text: &Path) -> Result<Option<PathBuf>, FsError> {
         let leaf = Path::new(Path::new(rel.as_str()).file_name().unwrap_or_default());
+        let mut later = None;
         if shared.read_link(leaf)?.as_deref() != Some(text) {
-            if shared.kind(leaf)?.is_some() {
-                // The tree has the newer truth; the copy that it replaced is kept all the same.
-                self.keep(shared, leaf, rel, 'r')?;
+            if let Some(there) = shared.stat(leaf)? {
+                // The tree has the running plugin's truth; the copy that it replaced is kept all the same.
+                let here = parent.stat(leaf)?;
+                let both = is_plain(&there) && here.is_some_and(|here| mtime(&there) > mtime(&here));
+                let kept = self.keep(shared, leaf, rel, if both { 'c' } else { 'r' })?;
+                later = both.then_some(kept);
                 crash_point!("preserve.absorb.after_keep");
             }
             shared.symlink(text, leaf)?;
@@ -138,7 +137,8 @@ impl Site {
         parent.exchange(leaf, shared, leaf)?;
         crash_point!("preserve.absorb.after_exchange");
         parent.sync()?;
-        shared.sync()
+        shared.sync()?;
+        Ok(later)
     }
 
     /// Makes sure that the link will lead somewhere: to an empty folder when the path looks like one. A file is left
@@ -169,36 +169,6 @@ impl Site {
             Err(e) if e.source.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             other => other,
         }
-    }
-
-    /// Looks at `rel` of a tree that no longer runs: a process of the old version may have replaced the link after the
-    /// swap. Data that is not older is taken in; where both sides changed, both copies are kept and the caller is told.
-    ///
-    /// # Errors
-    /// The filesystem refused.
-    pub fn sweep(&self, tree: &Dir, rel: &RelPath) -> Result<Swept, PreserveError> {
-        let path = Path::new(rel.as_str());
-        let leaf = Path::new(path.file_name().unwrap_or_default());
-        let parent = make_parent(tree, path)?;
-        let Some(left) = parent.stat(leaf)? else {
-            self.attach(tree, rel)?;
-            return Ok(Swept::Clean);
-        };
-        if FileType::from_raw_mode(left.st_mode) == FileType::Symlink {
-            return Ok(Swept::Clean);
-        }
-        let shared = self.shared_parent(path)?;
-        let newer = match shared.stat(leaf)? {
-            None => true,
-            Some(now) => is_plain(&left) && is_plain(&now) && mtime(&left) >= mtime(&now),
-        };
-        if newer {
-            self.take_in(&parent, &shared, rel, &link_text(&self.work_name, rel))?;
-            return Ok(Swept::TakenIn);
-        }
-        let kept = self.keep(&parent, leaf, rel, 'c')?;
-        self.attach(tree, rel)?;
-        Ok(Swept::Kept(kept))
     }
 
     /// For a tree that is about to be deleted: what lies where a link should be is moved to `kept/`, never deleted.
@@ -263,16 +233,9 @@ impl Site {
     /// (the last five are kept), `c` changed on both sides (all are kept).
     fn keep(&self, dir: &Dir, leaf: &Path, rel: &RelPath, why: char) -> Result<PathBuf, FsError> {
         let kept = self.work.open_dir(Path::new(KEPT))?;
-        let flat = rel.as_str().replace('%', "%25").replace('/', "%2F");
-        let prefix = format!("{why}-{flat}.");
-        let mut numbers: Vec<u64> = Vec::new();
-        for (name, _) in kept.entries()? {
-            let number: Option<u64> = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.parse().ok());
-            numbers.extend(number);
-        }
-        numbers.sort_unstable();
-        let next = numbers.last().map_or(0, |n| n.saturating_add(1));
-        let name = PathBuf::from(format!("{prefix}{next}"));
+        let prefix = kept_prefix(rel, why);
+        let numbers = kept_numbers(&kept, &prefix)?;
+        let name = next_name(&prefix, &numbers);
         dir.rename_new(leaf, &kept, &name)?;
         kept.sync()?;
         if why == 'r' {
@@ -308,6 +271,27 @@ fn make_parent(dir: &Dir, path: &Path) -> Result<Dir, FsError> {
         Some(parent) if !parent.as_os_str().is_empty() => dir.create_dirs(parent, 0o755),
         _ => dir.again(),
     }
+}
+
+fn kept_prefix(rel: &RelPath, why: char) -> String {
+    let flat = rel.as_str().replace('%', "%25").replace('/', "%2F");
+    format!("{why}-{flat}.")
+}
+
+/// The numbers of the copies that are kept under `prefix`, lowest first.
+fn kept_numbers(kept: &Dir, prefix: &str) -> Result<Vec<u64>, FsError> {
+    let mut numbers: Vec<u64> = Vec::new();
+    for (name, _) in kept.entries()? {
+        let number: Option<u64> = name.to_str().and_then(|name| name.strip_prefix(prefix)?.parse().ok());
+        numbers.extend(number);
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn next_name(prefix: &str, numbers: &[u64]) -> PathBuf {
+    let next = numbers.last().map_or(0, |n| n.saturating_add(1));
+    PathBuf::from(format!("{prefix}{next}"))
 }
 
 fn is_busy(error: &FsError) -> bool {

@@ -10,6 +10,7 @@ use super::SwapError;
 use crate::platform::{
     beneath::Dir,
     error::{Context as _, FsError},
+    preserve::Before,
 };
 
 /// Folder of data that outlives releases, in the working folder.
@@ -30,6 +31,8 @@ pub struct Site {
     pub name: OsString,
     /// The working folder's name.
     pub work_name: OsString,
+    /// The plugin's data as it was at the last swap of this life.
+    pub before: Before,
 }
 
 impl Site {
@@ -63,6 +66,7 @@ impl Site {
             work,
             name,
             work_name,
+            before: Before::default(),
         };
         // A tree lies either at the plugin's path or in the working folder; with this link to itself in the working
         // folder, the same relative link text leads to the shared data from both (see `preserve`).

@@ -117,28 +117,144 @@ fn a_relative_link_of_the_host_is_refused_and_left_alone() {
     );
 }
 
-#[test]
-fn late_writes_of_the_old_version_are_swept_up() {
+/// A file that an old tree is left with a link to, and what runs instead.
+struct Left {
+    shop: Shop,
+    old: Dir,
+}
+
+fn left(content: &str) -> Left {
     let shop = shop();
     let old = shop.site.work.create_dirs(Path::new("r0-1.0.0"), 0o755).unwrap();
-    shop.site.attach(&old, &rel("s.json")).unwrap();
-    fs::write(shop.shared("s.json"), "before").unwrap();
-    assert_eq!(shop.site.sweep(&old, &rel("s.json")).unwrap(), Swept::Clean);
-    fs::write(old.path().join("t"), "late").unwrap();
-    fs::rename(old.path().join("t"), old.path().join("s.json")).unwrap();
-    assert_eq!(shop.site.sweep(&old, &rel("s.json")).unwrap(), Swept::TakenIn);
-    assert_eq!(fs::read_to_string(shop.shared("s.json")).unwrap(), "late");
-    assert_eq!(fs::read_to_string(old.path().join("s.json")).unwrap(), "late");
+    for tree in [&old, &shop.tree()] {
+        shop.site.attach(tree, &rel("s.json")).unwrap();
+    }
+    fs::write(shop.shared("s.json"), content).unwrap();
+    shop.site.remember(old.identity().unwrap().st_ino, &[rel("s.json")]);
+    Left { shop, old }
+}
+
+impl Left {
+    /// The old version saves by renaming.
+    fn save(&self, content: &str) {
+        fs::write(self.old.path().join("t"), content).unwrap();
+        fs::rename(self.old.path().join("t"), self.old.path().join("s.json")).unwrap();
+    }
+
+    fn sweep(&self) -> Swept {
+        let swept = self.shop.site.sweep(&self.old, &self.shop.tree(), &rel("s.json"));
+        assert!(self.old.path().join("s.json").is_symlink());
+        swept.unwrap()
+    }
+
+    /// What the running version reads.
+    fn seen(&self) -> String {
+        fs::read_to_string(self.shop.plugin.join("s.json")).unwrap()
+    }
+}
+
+#[test]
+fn late_writes_of_the_old_version_are_swept_up_each_time() {
+    let left = left("before");
+    assert_eq!(left.sweep(), Swept::Clean);
+    let mut replaced = "before";
+    for late in ["late", "later", "last"] {
+        left.save(late);
+        let Swept::TakenIn(Some(kept)) = left.sweep() else {
+            panic!("{late} was not taken in");
+        };
+        assert_eq!(left.seen(), late);
+        assert_eq!(fs::read_to_string(kept).unwrap(), replaced);
+        replaced = late;
+    }
+}
+
+#[test]
+fn a_late_save_never_replaces_what_the_new_version_wrote() {
+    let append = |path: PathBuf| {
+        let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+        file.write_all(b" and an order").unwrap();
+    };
+    let left = left("before");
+    append(left.shop.plugin.join("s.json"));
+    left.save("late");
+    let Swept::Kept(kept) = left.sweep() else {
+        panic!("the order is gone");
+    };
+    assert_eq!(left.seen(), "before and an order");
+    assert_eq!(fs::read_to_string(kept).unwrap(), "late");
+}
+
+#[test]
+fn a_late_save_never_hides_behind_the_new_versions_own_file() {
+    let left = left("before");
+    let own = left.shop.plugin.join("s.json");
+    fs::write(left.shop.plugin.join("t"), "new").unwrap();
+    fs::rename(left.shop.plugin.join("t"), own).unwrap();
+    left.save("late");
+    assert!(matches!(left.sweep(), Swept::Kept(_)));
+    left.shop.site.absorb(&left.shop.tree(), &rel("s.json")).unwrap();
+    assert_eq!(left.seen(), "new");
+}
+
+#[test]
+fn where_nobody_knows_which_write_came_first_both_are_kept() {
+    let left = left("before");
+    left.shop.site.before.forget();
+    left.save("late");
+    assert!(matches!(left.sweep(), Swept::Kept(_)));
+    assert_eq!(left.seen(), "before");
+}
+
+#[test]
+fn what_a_tree_left_long_ago_holds_is_never_the_newest() {
+    let left = left("before");
+    left.save("late");
+    // Another swap since, and nobody has written after it.
+    left.shop.site.remember(1, &[rel("s.json")]);
+    assert!(matches!(left.sweep(), Swept::Kept(_)));
+    assert_eq!(left.seen(), "before");
+}
+
+#[test]
+fn late_data_where_there_is_none_is_the_shops() {
+    let left = left("before");
+    fs::remove_file(left.shop.shared("s.json")).unwrap();
+    let ino = left.old.identity().unwrap().st_ino;
+    left.shop.site.remember(ino, &[rel("s.json")]);
+    left.save("late");
+    assert_eq!(left.sweep(), Swept::TakenIn(None));
+    assert_eq!(left.seen(), "late");
+    left.save("later");
+    assert!(matches!(left.sweep(), Swept::TakenIn(Some(_))));
+    assert_eq!(left.seen(), "later");
+}
+
+#[test]
+fn a_copy_that_another_process_wrote_to_later_is_kept_and_told() {
+    let shop = shop();
+    fs::write(shop.plugin.join("s.json"), "one").unwrap();
+    shop.site.absorb(&shop.tree(), &rel("s.json")).unwrap();
+    fs::remove_file(shop.plugin.join("s.json")).unwrap();
+    fs::write(shop.plugin.join("s.json"), "own").unwrap();
+    let shared = fs::OpenOptions::new().append(true).open(shop.shared("s.json")).unwrap();
+    let own = fs::metadata(shop.plugin.join("s.json")).unwrap().modified().unwrap();
+    shared.set_modified(own + std::time::Duration::from_mins(1)).unwrap();
+    let kept = shop.site.absorb(&shop.tree(), &rel("s.json")).unwrap().unwrap();
+    assert_eq!(fs::read_to_string(kept).unwrap(), "one");
+    assert_eq!(fs::read_to_string(shop.plugin.join("s.json")).unwrap(), "own");
 }
 
 #[test]
 fn data_that_both_sides_changed_is_kept_twice_and_told() {
     let shop = shop();
     let old = shop.site.work.create_dirs(Path::new("r0-1.0.0"), 0o755).unwrap();
+    shop.site.attach(&shop.tree(), &rel("uploads")).unwrap();
     fs::create_dir(old.path().join("uploads")).unwrap();
     fs::write(old.path().join("uploads/late"), "late").unwrap();
     fs::create_dir(shop.shared("uploads")).unwrap();
-    let Swept::Kept(kept) = shop.site.sweep(&old, &rel("uploads")).unwrap() else {
+    fs::write(shop.shared("uploads/new"), "new").unwrap();
+    let Swept::Kept(kept) = shop.site.sweep(&old, &shop.tree(), &rel("uploads")).unwrap() else {
         panic!("nothing was kept");
     };
     assert_eq!(fs::read_to_string(kept.join("late")).unwrap(), "late");

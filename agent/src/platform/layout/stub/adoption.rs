@@ -15,7 +15,7 @@ use std::path::Path;
 
 use rustix::fs::FileType;
 
-use super::{MAX_ENTRY_BYTES, POINTER, Stub, SwapError, VERSIONS, link_data, loader::loader, neighbours};
+use super::{Layout as _, MAX_ENTRY_BYTES, POINTER, Stub, SwapError, VERSIONS, link_data, loader::loader, neighbours};
 use crate::{
     domain::installed::Tree,
     platform::{beneath::Dir, durable, layout::Site},
@@ -114,10 +114,11 @@ impl Stub<'_> {
             return Ok(());
         };
         neighbours::link(&old, root)?;
+        site.before.also_left(root.identity()?.st_ino);
         for kept in self.preserve {
             // A program that saves by renaming has put a file where the link was.
             if root.kind(Path::new(kept.as_str()))? == Some(FileType::RegularFile) {
-                site.sweep(root, kept)?;
+                site.sweep(root, &self.active()?.dir, kept)?;
             }
         }
         site.parent.sync()?;
