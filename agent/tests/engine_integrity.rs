@@ -156,3 +156,37 @@ fn a_changed_file_is_seen_at_once() {
         });
     }
 }
+
+/// Each hides what it lies beside, if what can not be looked into ends the look.
+#[test]
+fn nothing_that_an_intruder_puts_there_blinds_the_look_or_bars_the_healing() {
+    let tricks: [(&str, fn(&std::path::Path)); 3] = [
+        ("deep", |plugin| {
+            fs::create_dir_all(plugin.join("x/".repeat(70))).unwrap()
+        }),
+        ("file for folder", |plugin| {
+            fs::remove_dir_all(plugin.join("lib/deep")).unwrap();
+            fs::write(plugin.join("lib/deep"), EVIL).unwrap();
+        }),
+        ("link", |plugin| {
+            let away = plugin.with_file_name("away");
+            fs::rename(plugin, &away).unwrap();
+            std::os::unix::fs::symlink(away, plugin).unwrap();
+        }),
+    ];
+    for (name, trick) in tricks {
+        let Shop { _top, host } = shop(LayoutKind::Exchange);
+        let mut engine = host.open().unwrap();
+        acked(perform(&mut engine, &update(1, "1.1.0")));
+        fs::write(host.plugin().join("shell.php"), EVIL).unwrap();
+        trick(&host.plugin());
+        let found = engine.inspect().unwrap();
+        assert!(found.signed && !found.intact, "{name}: {found:?}");
+        if name == "link" {
+            continue;
+        }
+        assert!(found.differing.contains(&"shell.php".to_owned()), "{name}: {found:?}");
+        acked(perform(&mut engine, &update(2, "1.1.0")));
+        assert_eq!(host.visible(), files("1.1.0", "1.1.0"), "{name}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Contents on this host: manifests that were kept, files that can be reused, contents that have come in.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     fs::File,
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
@@ -10,7 +10,7 @@ use std::{
 use plugmend_shared::{
     bundle::{
         contents::{Content, ContentSink},
-        limits::{MAX_FILE_BYTES, MAX_MANIFEST_BYTES},
+        limits::MAX_MANIFEST_BYTES,
         manifest::Manifest,
         path::RelPath,
     },
@@ -43,6 +43,11 @@ pub(super) fn write_manifest(state: &Dir, digest: &Digest, bytes: &[u8]) -> Resu
     durable::write_atomic(state, &manifest_path(digest), bytes, 0o600).map_err(|e| fs_failure(&e))
 }
 
+/// A tree is read for its contents up to this many times their length,
+const READ_TIMES: u64 = 4;
+/// and this much more, in bytes.
+const READ_AT_LEAST: u64 = 64 * 1024 * 1024;
+
 /// Which contents a tree has, found by reading it: a file that somebody changed is not taken for what it was.
 pub(super) struct Index {
     dir: Dir,
@@ -50,20 +55,32 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Reads the tree in `dir`, but for the plugin's own data.
-    pub(super) fn read(dir: Dir, preserved: &[RelPath]) -> Result<Self, FsError> {
+    /// Looks for the contents of these manifests in the tree in `dir`, but for the plugin's own data. What can not be
+    /// read is not there; nor is what only comes after so many bytes of other files that they were made to be read.
+    pub(super) fn read(dir: Dir, preserved: &[RelPath], manifests: &[&Manifest]) -> Result<Self, FsError> {
         let skip: BTreeSet<&str> = preserved.iter().map(RelPath::as_str).collect();
+        let mut wanted: HashMap<u64, HashSet<Digest>> = HashMap::new();
+        let mut left = READ_AT_LEAST;
+        for content in manifests.iter().flat_map(|manifest| manifest.contents()) {
+            wanted.entry(content.size).or_default().insert(content.digest);
+            left = left.saturating_add(content.size.saturating_mul(READ_TIMES));
+        }
         let mut places = HashMap::new();
-        for (path, kind) in tree::list(&dir, &skip)? {
-            let small = dir
-                .stat(&path)?
-                .is_some_and(|stat| stat.st_size.unsigned_abs() <= MAX_FILE_BYTES);
-            if kind != FileType::RegularFile || !small {
+        for (path, kind) in tree::list(&dir, &skip)?.entries {
+            let Ok(Some(stat)) = dir.stat(&path) else { continue };
+            let size = stat.st_size.unsigned_abs();
+            let Some(digests) = wanted.get_mut(&size).filter(|digests| !digests.is_empty()) else {
+                continue;
+            };
+            if kind != FileType::RegularFile || size > left {
                 continue;
             }
-            // What can not be read is fetched.
-            if let Ok((digest, _)) = dir.open_file(&path).and_then(|file| tree::hash(file, &path)) {
-                places.entry(digest).or_insert(path);
+            left -= size;
+            let hashed = dir.open_file(&path);
+            if let Ok((digest, _)) = hashed.and_then(|file| tree::hash(file.take(size.saturating_add(1)), &path))
+                && digests.remove(&digest)
+            {
+                places.insert(digest, path);
             }
         }
         Ok(Self { dir, places })

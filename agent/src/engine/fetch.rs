@@ -54,7 +54,18 @@ impl<T: Transport> Engine<T> {
         let (manifest, delta) = self.get_manifest(change, &release).await?;
         self.judge_manifest(change, &digest, &manifest)?;
         let active = self.layout().active().map_err(|e| super::swap_failure(&e))?;
-        let index = Index::read(active.dir, &self.ledger.preserved).map_err(|e| fs_failure(&e))?;
+        // What runs is what a delta pack and blocks build on.
+        let from = change
+            .from
+            .digest
+            .map(|digest| self.manifest(&digest))
+            .transpose()?
+            .flatten();
+        let manifests: Vec<&Manifest> = [&manifest]
+            .into_iter()
+            .chain(from.as_ref().map(|(from, _)| from))
+            .collect();
+        let index = Index::read(active.dir, &self.ledger.preserved, &manifests).map_err(|e| fs_failure(&e))?;
         let mut incoming = Incoming::open(&self.site.work, &digest).map_err(|e| fs_failure(&e))?;
         let here = incoming.recheck().map_err(|e| fs_failure(&e))?;
         self.check_room(&manifest, &index, here)?;

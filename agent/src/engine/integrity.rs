@@ -7,12 +7,12 @@ use plugmend_shared::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, fs_failure, materialise::preserved_in, swap_failure};
+use super::{Engine, fs_failure, materialise::preserved_in};
 use crate::{
     domain::{change::Failure, settings},
     platform::{
         beneath::Dir,
-        layout::Site,
+        layout::{Site, SwapError},
         tree::{self, Differences},
         watcher::{WatchError, Watcher},
     },
@@ -117,9 +117,21 @@ impl<T> Engine<T> {
         let Some(manifest) = self.installed_manifest()? else {
             return Ok((integrity, None));
         };
-        let active = self.layout().active().map_err(|e| swap_failure(&e))?;
-        let found = self.differences(&active.dir, &manifest)?;
         integrity.signed = true;
+        let active = match self.layout().active() {
+            Ok(active) => active,
+            Err(SwapError::Fs(e)) if tree::is_ours(&e) => return Err(fs_failure(&e)),
+            Err(e) => {
+                // A link, say, is as little signed as any other stranger in the plugin's place.
+                tracing::warn!(error = super::chain(&e), "the plugin's place can not be looked into");
+                integrity.intact = false;
+                integrity.count = 1;
+                integrity.counts.changed = 1;
+                integrity.differing.push(".".to_owned());
+                return Ok((integrity, None));
+            }
+        };
+        let found = self.differences(&active.dir, &manifest)?;
         integrity.intact = found.none();
         integrity.found = (found.paths.iter().zip(&found.kinds).take(MAX_FOUND))
             .map(|(path, kind)| FoundFile {

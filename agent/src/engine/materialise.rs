@@ -42,7 +42,7 @@ impl<T: Transport> Engine<T> {
         let incoming = Incoming::open(&self.site.work, &digest).map_err(|e| fs_failure(&e))?;
         incoming.recheck().map_err(|e| fs_failure(&e))?;
         let active = self.layout().active().map_err(|e| super::swap_failure(&e))?;
-        let index = Index::read(active.dir, &self.ledger.preserved).map_err(|e| fs_failure(&e))?;
+        let index = Index::read(active.dir, &self.ledger.preserved, &[&manifest]).map_err(|e| fs_failure(&e))?;
         let missing = manifest
             .contents()
             .iter()
@@ -105,7 +105,7 @@ impl<T: Transport> Engine<T> {
         set_mode(&dir, 0o755)?;
         let incoming = Incoming::open(work, digest)?;
         let active = self.layout().active().map_err(|e| super::swap_failure(&e))?;
-        let index = Index::read(active.dir, &self.ledger.preserved)?;
+        let index = Index::read(active.dir, &self.ledger.preserved, &[manifest])?;
         let mut layer = Layer {
             dir: &dir,
             incoming: &incoming,

@@ -3,16 +3,23 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::{self, Read as _, Write as _},
+    io::{self, Read, Write as _},
     path::{Path, PathBuf},
 };
 
 use plugmend_shared::{
-    bundle::{limits::MAX_DEPTH, manifest::FileEntry, path::RelPath},
+    bundle::{
+        limits::{MAX_DEPTH, MAX_FILES},
+        manifest::FileEntry,
+        path::RelPath,
+    },
     ids::Digest,
     protocol::heartbeat::{FoundCounts, FoundKind},
 };
-use rustix::fs::{FileType, Timespec, Timestamps};
+use rustix::{
+    fs::{FileType, Timespec, Timestamps},
+    io::Errno,
+};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -22,6 +29,8 @@ use super::{
 };
 
 const BUFFER: usize = 64 * 1024;
+/// The most entries of a tree that are looked at: twice what a release may have.
+const MAX_LISTED: usize = 2 * MAX_FILES;
 
 /// How a tree differs from what it should be; at most 100 paths are named.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,7 +69,7 @@ impl Differences {
 ///
 /// # Errors
 /// It can not be read.
-pub fn hash(mut file: File, path: &Path) -> Result<(Digest, u64), FsError> {
+pub fn hash(mut file: impl Read, path: &Path) -> Result<(Digest, u64), FsError> {
     let mut sum = Sha256::new();
     let mut buffer = vec![0; BUFFER];
     let mut size = 0;
@@ -136,9 +145,10 @@ pub fn stamp(tree: &Dir, files: &[FileEntry], seconds: i64) -> Result<(), FsErro
 }
 
 /// Compares a tree with a manifest's files, content and all. `preserved` paths are the plugin's own and not looked at.
+/// What can not be looked into differs: nobody hides a file by locking the door.
 ///
 /// # Errors
-/// The tree can not be read.
+/// The system gives this process no more files or memory, whatever the tree is like.
 pub fn compare(tree: &Dir, files: &[FileEntry], preserved: &[RelPath]) -> Result<Differences, FsError> {
     let mut found = Differences::default();
     let skip: BTreeSet<&str> = preserved.iter().map(RelPath::as_str).collect();
@@ -148,21 +158,30 @@ pub fn compare(tree: &Dir, files: &[FileEntry], preserved: &[RelPath]) -> Result
         .map(|entry| (entry.path.as_str(), entry))
         .collect();
     let mut seen = 0;
-    for (path, kind) in list(tree, &skip)? {
+    let listed = list(tree, &skip)?;
+    for folder in &listed.closed {
+        let text = folder.to_string_lossy();
+        let ours = wanted.keys().any(|path| Path::new(path).starts_with(folder));
+        let kind = if ours { FoundKind::Changed } else { FoundKind::Extra };
+        found.add(if text.is_empty() { "." } else { &text }, kind);
+    }
+    for (path, kind) in listed.entries {
         let text = path.to_string_lossy();
         let Some(entry) = wanted.get(text.as_ref()) else {
             found.add(&text, FoundKind::Extra);
             continue;
         };
         seen += 1;
-        if kind != FileType::RegularFile || !is_as_signed(tree, &path, entry)? {
+        if kind != FileType::RegularFile || !theirs(is_as_signed(tree, &path, entry))?.unwrap_or(false) {
             found.add(&text, FoundKind::Changed);
         }
     }
     if seen < wanted.len() {
         for path in wanted.keys() {
-            if tree.kind(Path::new(path))?.is_none() {
-                found.add(path, FoundKind::Missing);
+            match theirs(tree.kind(Path::new(path)))? {
+                // A file in the place of a folder on the way, say.
+                Some(None) | None => found.add(path, FoundKind::Missing),
+                Some(Some(_)) => {}
             }
         }
     }
@@ -177,8 +196,24 @@ fn is_as_signed(tree: &Dir, path: &Path, entry: &FileEntry) -> Result<bool, FsEr
     if u64::try_from(stat.st_size).ok() != Some(entry.size) || runnable != entry.exec {
         return Ok(false);
     }
-    let (digest, _) = hash(tree.open_file(path)?, &tree.path().join(path))?;
-    Ok(digest == entry.sha256)
+    // One that grows all the while is read no further than it should be long.
+    let file = tree.open_file(path)?.take(entry.size.saturating_add(1));
+    Ok(hash(file, &tree.path().join(path))? == (entry.sha256, entry.size))
+}
+
+/// `None` for an error that comes of what lies there, which whoever writes there can bring about.
+fn theirs<V>(looked: Result<V, FsError>) -> Result<Option<V>, FsError> {
+    match looked {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if is_ours(&e) => Err(e),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether an error says nothing of the file: this process may open no more, or there is no memory.
+pub fn is_ours(error: &FsError) -> bool {
+    let ours = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(|errno| Some(errno.raw_os_error()));
+    ours.contains(&error.source.raw_os_error())
 }
 
 /// Whether `path` is one of `tops` or lies beneath one.
@@ -186,30 +221,53 @@ pub fn is_under(path: &str, tops: &BTreeSet<&str>) -> bool {
     tops.contains(path) || path.match_indices('/').any(|(at, _)| tops.contains(&path[..at]))
 }
 
-/// Everything in a tree but folders, sorted, without what lies at or under `skip`.
+/// What [`list`] found.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// Everything but folders, sorted.
+    pub entries: Vec<(PathBuf, FileType)>,
+    /// Folders that were not looked into: not readable, nested deeper than any release, or one too many.
+    pub closed: Vec<PathBuf>,
+}
+
+/// Everything in a tree without what lies at or under `skip`. One folder is open at a time.
 ///
 /// # Errors
-/// It can not be read, or is nested deeper than any release.
-pub fn list(tree: &Dir, skip: &BTreeSet<&str>) -> Result<Vec<(PathBuf, FileType)>, FsError> {
-    let mut found = Vec::new();
-    let mut waiting = vec![(PathBuf::new(), tree.again()?)];
-    while let Some((at, dir)) = waiting.pop() {
-        for (name, kind) in dir.entries()? {
+/// The system gives this process no more files or memory.
+pub fn list(tree: &Dir, skip: &BTreeSet<&str>) -> Result<Listed, FsError> {
+    let mut found = Listed::default();
+    let mut waiting = vec![PathBuf::new()];
+    let mut seen = 0;
+    while let Some(at) = waiting.pop() {
+        let dir = if at.as_os_str().is_empty() {
+            tree.again()
+        } else {
+            tree.open_dir(&at)
+        };
+        let entries = match dir.and_then(|dir| dir.entries()) {
+            Err(e) if e.is_missing() => continue,
+            entries => theirs(entries)?.filter(|entries| entries.len() <= MAX_LISTED - seen),
+        };
+        let Some(entries) = entries else {
+            found.closed.push(at);
+            continue;
+        };
+        seen += entries.len();
+        for (name, kind) in entries {
             let path = at.join(&name);
             if path.to_str().is_some_and(|text| skip.contains(text)) {
                 continue;
             }
             if kind != FileType::Directory {
-                found.push((path, kind));
-                continue;
+                found.entries.push((path, kind));
+            } else if path.components().count() > MAX_DEPTH {
+                found.closed.push(path);
+            } else {
+                waiting.push(path);
             }
-            if path.components().count() > MAX_DEPTH {
-                return Err(io::Error::from(io::ErrorKind::InvalidInput)).at("read so deep a folder as", &path);
-            }
-            waiting.push((path, dir.open_dir(Path::new(&name))?));
         }
     }
-    found.sort_by(|one, other| one.0.cmp(&other.0));
+    found.entries.sort_by(|one, other| one.0.cmp(&other.0));
     Ok(found)
 }
 
@@ -266,3 +324,6 @@ fn delete_one(trash: &Dir, name: &Path, kind: FileType, (next, moved): (&mut u64
     }
     trash.remove_empty_dir(name)
 }
+
+#[cfg(test)]
+mod tests;

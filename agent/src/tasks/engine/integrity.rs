@@ -52,7 +52,13 @@ impl<T: Transport + 'static> EngineTask<T> {
                     self.common.urgent.notify_one();
                 }
             }
-            Err(failure) => self.common.board.trouble("integrity", Some(failure.words)),
+            Err(failure) => {
+                // That all was well the last time says nothing of now.
+                self.common
+                    .board
+                    .show(|shown| drop(shown.integrity.take_if(|report| report.intact)));
+                self.common.board.trouble("integrity", Some(failure.words));
+            }
         }
         self.integrity_at = Instant::now() + EVERY;
         self.listen_from = Instant::now() + (begun.elapsed() * LISTEN_SHARE).max(LISTEN_PAUSE);
