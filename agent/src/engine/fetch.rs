@@ -2,7 +2,6 @@
 //! else the frames that are missing; what came in before a restart is not fetched again.
 
 use std::{
-    fs::OpenOptions,
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
 };
@@ -21,12 +20,12 @@ use plugmend_shared::{
 
 use super::{
     Engine, ProgressSink, chain,
-    contents::{Incoming, Index, io_failure, is_no_space, write_manifest},
+    contents::{Incoming, Index, io_error, io_failure, is_no_space, write_manifest},
     fs_failure,
 };
 use crate::{
     domain::change::{Change, ChangeKind, Failure},
-    platform::durable,
+    platform::{beneath::Dir, durable},
     upstream::repo::{RepoError, Transport},
 };
 
@@ -235,34 +234,29 @@ impl<T: Transport> Engine<T> {
         incoming: &mut Incoming,
     ) -> Result<(), Failure> {
         let mut unpacker = Unpacker::new(pack, range).map_err(|e| pack_failure(&e))?;
-        let spool =
-            (range.len() > KEEP_ABOVE).then(|| incoming.dir.path().join(format!("range-{}", range.bytes.start)));
+        let spool = (range.len() > KEEP_ABOVE).then(|| PathBuf::from(format!("range-{}", range.bytes.start)));
         if let Some(path) = &spool
             && let Err(e) = replay(path, range.len(), &mut unpacker, incoming)
         {
-            // A torn copy: from the start again.
+            // A torn copy, or no file of ours at all: from the start again.
             tracing::info!(error = chain(&e), "a range that was half fetched is fetched anew");
-            remove(path);
+            remove(&incoming.dir, path);
             unpacker = Unpacker::new(pack, range).map_err(|e| pack_failure(&e))?;
         }
         while unpacker.missing() > 0 {
             let from = range.bytes.end - unpacker.missing();
             let bytes = self.get_range(target, from, range.bytes.end.min(from + PIECE)).await?;
             if let Some(path) = &spool {
-                let mut file = OpenOptions::new()
-                    .append(true)
-                    .create(true)
-                    .open(path)
-                    .map_err(|e| io_failure(&e))?;
+                let mut file = incoming.dir.append_file(path, 0o600).map_err(|e| fs_failure(&e))?;
                 file.write_all(&bytes).map_err(|e| io_failure(&e))?;
             }
             crash_point!("engine.fetch.piece");
             if let Err(e) = unpacker.push(&bytes, incoming) {
-                spool.as_ref().inspect(|path| remove(path));
+                spool.as_ref().inspect(|path| remove(&incoming.dir, path));
                 return Err(pack_failure(&e));
             }
         }
-        spool.as_ref().inspect(|path| remove(path));
+        spool.as_ref().inspect(|path| remove(&incoming.dir, path));
         unpacker.finish().map_err(|e| pack_failure(&e))
     }
 
@@ -297,11 +291,12 @@ impl<T: Transport> Engine<T> {
 }
 
 /// Gives the unpacker what an earlier life fetched of a range.
-fn replay(path: &PathBuf, length: u64, unpacker: &mut Unpacker<'_>, incoming: &mut Incoming) -> Result<(), PackError> {
-    let Ok(file) = std::fs::File::open(path) else {
-        return Ok(());
+fn replay(path: &Path, length: u64, unpacker: &mut Unpacker<'_>, incoming: &mut Incoming) -> Result<(), PackError> {
+    let mut file = match incoming.dir.open_file(path) {
+        Ok(file) => file.take(length),
+        Err(e) if e.is_missing() => return Ok(()),
+        Err(e) => return Err(PackError::Io(io_error(e))),
     };
-    let mut file = file.take(length);
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let n = file.read(&mut buffer)?;
@@ -312,9 +307,9 @@ fn replay(path: &PathBuf, length: u64, unpacker: &mut Unpacker<'_>, incoming: &m
     }
 }
 
-fn remove(path: &PathBuf) {
+fn remove(dir: &Dir, path: &Path) {
     // It is in a folder that is deleted as a whole in the end.
-    let _ = std::fs::remove_file(path);
+    let _ = dir.remove_file(path);
 }
 
 fn pack_failure(error: &PackError) -> Failure {

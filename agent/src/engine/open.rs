@@ -158,7 +158,15 @@ fn open_site(options: &EngineOptions) -> Result<Site, OpenError> {
     if capability::is_read_only(parent.unwrap_or(Path::new(".")))? {
         return Err(OpenError::ReadOnly(options.plugin.clone()));
     }
-    Ok(Site::open(&options.plugin)?)
+    let site = Site::open(&options.plugin)?;
+    let work = site.work.identity()?;
+    if work.st_uid != rustix::process::geteuid().as_raw() || work.st_mode & 0o022 != 0 {
+        tracing::warn!(
+            path = %site.work.path().display(), owner = work.st_uid,
+            "another user can write in the agent's working folder: give it to the agent's user (chown, chmod 755)"
+        );
+    }
+    Ok(site)
 }
 
 fn check(options: &EngineOptions, site: &Site, found: &Capabilities, known: bool) -> Result<(), OpenError> {

@@ -144,6 +144,27 @@ impl Dir {
         Ok(File::from(file.at("make the file", &path)?))
     }
 
+    /// Opens a file to write at its end, and makes it when it is missing. Anything but a regular file of this process's
+    /// own user with no other name is refused and never waited for: it would lead the bytes elsewhere.
+    ///
+    /// # Errors
+    /// It is something else, or could not be made.
+    pub fn append_file(&self, rel: &Path, mode: u32) -> Result<File, FsError> {
+        let path = self.path.join(rel);
+        let opened = self.split(rel).and_then(|(dir, leaf)| {
+            let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
+            let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            Ok(rustix::fs::openat(dir.as_fd(), leaf, flags, Mode::from_raw_mode(mode))?)
+        });
+        let fd = opened.at("write to the file", &path)?;
+        let stat = rustix::fs::fstat(&fd).at("look at", &path)?;
+        let own = stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_nlink == 1;
+        if !own || FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput)).at("write to what another user put at", &path);
+        }
+        Ok(File::from(fd))
+    }
+
     /// Makes a symbolic link at `rel` that says `text`.
     ///
     /// # Errors

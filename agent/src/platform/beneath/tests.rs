@@ -24,6 +24,26 @@ fn a_pipe_is_refused_at_once() {
 }
 
 #[test]
+fn nothing_is_appended_to_what_leads_elsewhere() {
+    let top = tempfile::tempdir().unwrap();
+    let at = |name: &str| top.path().join(name);
+    std::fs::write(at("precious"), "as it was").unwrap();
+    std::os::unix::fs::symlink("precious", at("link")).unwrap();
+    std::fs::hard_link(at("precious"), at("second")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), Mode::RWXU).unwrap();
+    let dir = Dir::open(top.path()).unwrap();
+    for bad in ["link", "second", "pipe"] {
+        assert!(dir.append_file(Path::new(bad), 0o600).is_err(), "{bad} was opened");
+    }
+    for part in ["one ", "two"] {
+        let mut file = dir.append_file(Path::new("own"), 0o600).unwrap();
+        std::io::Write::write_all(&mut file, part.as_bytes()).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(at("own")).unwrap(), "one two");
+    assert_eq!(std::fs::read_to_string(at("precious")).unwrap(), "as it was");
+}
+
+#[test]
 fn an_exchange_swaps_two_entries() {
     let top = tempfile::tempdir().unwrap();
     std::fs::write(top.path().join("a"), "a").unwrap();
