@@ -190,3 +190,34 @@ fn nothing_that_an_intruder_puts_there_blinds_the_look_or_bars_the_healing() {
         assert_eq!(host.visible(), files("1.1.0", "1.1.0"), "{name}");
     }
 }
+
+/// A copy of the folder with one file more, put in its place while the agent is down.
+#[test]
+fn a_folder_that_somebody_replaced_is_compared_on_and_can_be_left() {
+    for layout in [LayoutKind::Exchange, LayoutKind::Symlink] {
+        let Shop { _top, host } = shop(layout);
+        let mut engine = host.open().unwrap();
+        acked(perform(&mut engine, &update(1, "1.1.0")));
+        acked(perform(&mut engine, &update(2, "1.2.0")));
+        drop(engine);
+        let tree = host.plugin().canonicalize().unwrap();
+        let copy = tree.with_file_name("copy");
+        let copied = std::process::Command::new("cp")
+            .args(["-a".as_ref(), tree.as_os_str(), copy.as_os_str()])
+            .status();
+        assert!(copied.unwrap().success());
+        fs::write(copy.join("shell.php"), EVIL).unwrap();
+        fs::rename(&tree, tree.with_file_name("away")).unwrap();
+        fs::rename(&copy, &tree).unwrap();
+        for _ in 0..2 {
+            let mut engine = host.open().unwrap();
+            let found = engine.inspect().unwrap();
+            assert!(found.signed && !found.intact, "{layout}: {found:?}");
+            assert_eq!(found.differing, ["shell.php"], "{layout}");
+        }
+        let mut engine = host.open().unwrap();
+        acked(perform(&mut engine, &command(3, CommandKind::Rollback, Some("1.1.0"))));
+        assert_eq!(host.visible(), files("1.1.0", "1.1.0"), "{layout}");
+        assert!(engine.inspect().unwrap().intact, "{layout}");
+    }
+}

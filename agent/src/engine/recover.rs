@@ -66,7 +66,9 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Without a change in progress the path must hold what the ledger says. When it does not, somebody restored a
-    /// backup or another updater was here: what lies there is taken as it is, and nothing of it is changed.
+    /// backup, moved the shop to another host, or another updater or an intruder was here: what lies there is left as it
+    /// is. Where the ledger names a signed release, that goes on being what should run, and every file that differs is
+    /// told, until an order heals or replaces it; the releases to go back to are kept.
     fn look_for_strangers(&mut self) -> Result<(), OpenError> {
         let active = self.layout().active()?;
         if active.ino == self.ledger.installed.ino {
@@ -76,25 +78,30 @@ impl<T: Transport> Engine<T> {
             Ok(Some(manifest)) => self.differences(&active.dir, &manifest).is_ok_and(|found| found.none()),
             _ => false,
         };
+        let installed = &mut self.ledger.installed;
         if same {
             tracing::info!("the plugin's folder is a new copy of the same release");
+        } else if installed.digest.is_some() {
+            tracing::warn!(version = %installed.version, "somebody else replaced the plugin's folder; its files differ");
+            installed.name = format!("r{}-{}", self.ledger.next_tree, installed.version);
+            self.ledger.next_tree += 1;
         } else {
-            let version = read_version(&active.dir).unwrap_or_else(|| self.ledger.installed.version.clone());
+            let version = read_version(&active.dir).unwrap_or_else(|| installed.version.clone());
             tracing::warn!(%version, "somebody else replaced the plugin's folder; it is adopted as it is");
-            self.ledger.installed = Tree {
+            *installed = Tree {
                 name: format!("r{}-{version}", self.ledger.next_tree),
                 ino: active.ino,
                 version,
                 digest: None,
             };
             self.ledger.next_tree += 1;
-            self.ledger.previous = None;
             self.ledger.undone = None;
         }
         self.ledger.installed.ino = active.ino;
         if let Some(tree) = active.tree {
             self.ledger.installed.name = tree;
         }
+        self.know_copies();
         self.record_settled();
         Ok(())
     }
@@ -105,6 +112,24 @@ impl<T: Transport> Engine<T> {
         if let Err(e) = self.file.write(&mut self.ledger) {
             tracing::error!(error = chain(&e), "what was settled could not be recorded yet");
             self.unsaved = true;
+        }
+    }
+
+    /// A shop that was copied to another host has its kept trees under their names, with other inodes. They are compared
+    /// with their signatures before they run again.
+    fn know_copies(&mut self) {
+        let found = |tree: &Tree| {
+            let named = Tree { ino: 0, ..tree.clone() };
+            let dir = self.layout().locate(&named).ok().flatten()?;
+            dir.identity().ok().map(|stat| stat.st_ino)
+        };
+        let kept = [&self.ledger.previous, &self.ledger.zero];
+        let inos = kept.map(|tree| tree.as_ref().filter(|tree| tree.digest.is_some()).and_then(found));
+        let [previous, zero] = inos;
+        for (tree, ino) in [(&mut self.ledger.previous, previous), (&mut self.ledger.zero, zero)] {
+            if let (Some(tree), Some(ino)) = (tree, ino) {
+                tree.ino = ino;
+            }
         }
     }
 
