@@ -16,7 +16,10 @@ use plugmend_agent::{
     engine::{Ended, NoProgress, OpenError},
 };
 use plugmend_shared::{
-    bundle::manifest::{SmokeTest, Undo},
+    bundle::{
+        manifest::{SmokeTest, Undo},
+        path::RelPath,
+    },
     protocol::command::{CommandKind, OutcomeStatus},
 };
 
@@ -253,6 +256,37 @@ fn a_smoke_test_that_fails_keeps_the_release_away() {
     assert_eq!(host.visible(), zero());
     acked(perform(&mut engine, &update(2, "1.3.0")));
     assert_eq!(host.visible(), files("1.3.0", "1.3.0"));
+}
+
+#[test]
+fn a_release_that_never_ran_leaves_no_data_of_its_own_behind() {
+    let preserves = |releases: &mut Releases, version: &str, path: &str, smoke: bool| {
+        let mut files = files(version, version);
+        if !smoke {
+            files.insert("cache/schema.sql".to_owned(), b"create".to_vec());
+        }
+        let mut manifest = manifest(version, &files);
+        manifest.preserve.insert(0, RelPath::new(path).unwrap());
+        if smoke {
+            manifest.smoke_tests.push(SmokeTest {
+                name: "it never passes".to_owned(),
+                argv: vec!["/bin/false".to_owned()],
+                timeout_ms: 20_000,
+                exit: 0,
+                stdout_contains: None,
+            });
+        }
+        releases.add(manifest, files);
+    };
+    let Shop { _top, host } = shop_with(LayoutKind::Exchange, |releases| {
+        preserves(releases, "1.3.0", "cache", true);
+        preserves(releases, "1.3.1", "cache/orders", false);
+    });
+    let mut engine = host.open().unwrap();
+    failed(perform(&mut engine, &update(1, "1.3.0")));
+    acked(perform(&mut engine, &update(2, "1.3.1")));
+    assert!(host.plugin().join("cache/orders").is_symlink());
+    assert!(!host.plugin().join("cache").is_symlink());
 }
 
 #[test]

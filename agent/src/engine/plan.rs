@@ -70,10 +70,9 @@ impl<T: Transport> Engine<T> {
         let new_data = preserved::additions(&self.ledger.preserved, manifest)?;
         if let Some(open) = &mut self.ledger.transaction {
             open.change.needs_snapshot = direction == Direction::Forward && manifest.undo == Undo::NeedsSnapshot;
+            open.new_data.extend(new_data.iter().cloned());
         }
-        for path in new_data {
-            self.ledger.preserved.push(path);
-        }
+        self.ledger.preserved.extend(new_data);
         Ok(())
     }
 

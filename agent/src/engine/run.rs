@@ -36,6 +36,7 @@ impl<T: Transport> Engine<T> {
             stage: Stage::Fetch,
             tree_name,
             stamp,
+            new_data: Vec::new(),
             bytes_fetched: std::mem::take(&mut self.fetched_before),
             timings_ms: std::collections::BTreeMap::new(),
         });
@@ -166,6 +167,10 @@ impl<T: Transport> Engine<T> {
             Ending::Committed { .. } => self.commit(&open),
             Ending::Reverted(_) if change.kind == ChangeKind::Update => self.undo(Some(change.version.clone())),
             Ending::Reverted(_) | Ending::Abandoned(_) => self.undo(None),
+        }
+        if open.stage.is_preparing() {
+            // A release that never ran has made nothing the plugin's own.
+            self.ledger.preserved.retain(|path| !open.new_data.contains(path));
         }
         let mut outcome = answer::outcome(OutcomeStatus::Refused, &self.ledger.installed, String::new());
         outcome.from_version = Some(change.from.version.clone());

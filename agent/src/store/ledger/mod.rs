@@ -77,6 +77,9 @@ pub struct Transaction {
     pub tree_name: String,
     /// Modification time for its files.
     pub stamp: i64,
+    /// Data that its release is the first here to name; known only once the release was activated.
+    #[serde(default)]
+    pub new_data: Vec<RelPath>,
     /// Bytes fetched for it so far.
     #[serde(default)]
     pub bytes_fetched: u64,
