@@ -19,6 +19,11 @@ const ENOUGH_FAILURES: u64 = 3;
 /// Chance of taking back a release that is no worse, over the whole watch.
 const FALSE_ALARM: f64 = 0.01;
 
+/// Signs of life that must have been expected before their absence is one of harm.
+const EXPECTED_SIGNS: u128 = 5;
+/// The time that the counts of before are of, at most: after a start of the agent it is less, and they say less.
+const BASELINE: Duration = Duration::from_hours(1);
+
 /// What the plugin has said of itself, counted since the agent started.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestCounts {
@@ -122,6 +127,14 @@ fn silence_allowed(policy: &HealthPolicy) -> Duration {
     Duration::from_secs(policy.auto_rollback_on_heartbeat_missed_seconds.into())
 }
 
+/// Whether a plugin as busy as before would have been heard by now: of fewer than five expected signs of life, none may
+/// come by chance (exp(-5) is 0.7 %).
+fn silence_tells(before: &Baseline, silent: Duration) -> bool {
+    let signs = before.requests.max(before.errors).saturating_add(before.webhook_total);
+    let expected = u128::from(signs).saturating_mul(silent.as_millis());
+    expected >= EXPECTED_SIGNS.saturating_mul(BASELINE.as_millis())
+}
+
 /// What takes a release back.
 fn harm(watch: &Watch, seen: &Seen) -> Option<Failure> {
     if let Some(words) = &seen.fatal {
@@ -134,13 +147,13 @@ fn harm(watch: &Watch, seen: &Seen) -> Option<Failure> {
             format!("{} probe rounds failed in a row: {words}", seen.failed_in_a_row),
         ));
     }
-    let silence = silence_allowed(&watch.policy);
-    if watch.before.heard && !seen.heard && seen.elapsed >= silence {
+    let long = seen.elapsed >= silence_allowed(&watch.policy);
+    if watch.before.heard && !seen.heard && long && silence_tells(&watch.before, seen.elapsed) {
         return Some(Failure::harmful(
             "silent",
             format!(
                 "the plugin spoke before the swap and was not heard for {} s after it",
-                silence.as_secs()
+                seen.elapsed.as_secs()
             ),
         ));
     }

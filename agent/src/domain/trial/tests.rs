@@ -103,6 +103,21 @@ fn silence_counts_only_for_a_plugin_that_spoke_before() {
 }
 
 #[test]
+fn the_silence_of_a_quiet_shop_is_no_harm_before_it_would_have_spoken() {
+    let mut quiet = watch();
+    // One event in two minutes: none within two minutes is no more than bad luck.
+    (quiet.before.requests, quiet.before.errors, quiet.proof_wanted) = (30, 0, true);
+    let mut silent = seen(120);
+    (silent.heard, silent.requests, silent.errors, silent.proven) = (false, 0, 0, false);
+    assert_eq!(code(&judge(&quiet, &silent)), "go on");
+    silent.elapsed = Duration::from_mins(10);
+    assert_eq!(code(&judge(&quiet, &silent)), "silent");
+    silent.proven = true;
+    silent.elapsed = Duration::from_mins(3);
+    assert_eq!(code(&judge(&quiet, &silent)), "healthy");
+}
+
+#[test]
 fn without_probes_and_traffic_it_is_watched_on_and_stays_open() {
     let mut blind = watch();
     (blind.probes, blind.before.heard) = (0, false);
