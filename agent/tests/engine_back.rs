@@ -77,6 +77,27 @@ fn settings_that_the_plugin_spoils_on_trial_come_back_whole() {
 }
 
 #[test]
+fn a_release_that_did_harm_stays_held_back_whatever_the_plugin_saves_or_says() {
+    let Shop { _top, mut host } = shop(LayoutKind::Exchange);
+    host.bad_version = Some("1.2.0".to_owned());
+    let mut engine = host.open().unwrap();
+    acked(perform(&mut engine, &update(1, "1.1.0")));
+    failed(perform(&mut engine, &update(2, "1.2.0")));
+    let save = |timeout: u32, sync: u32| {
+        let text = format!("{{\"timeout_ms\": {timeout}, \"secret\": \"mine\", \"last_sync\": {sync}}}");
+        fs::write(host.plugin().join(SETTINGS), text).unwrap();
+    };
+    save(1000, 1);
+    engine.know_env([("uptime".to_owned(), "1234".to_owned())]);
+    let (error, _, _) = failed(perform(&mut engine, &update(3, "1.2.0")));
+    assert!(error.starts_with("quarantined"), "{error}");
+    // What the manifest lets be set may be what made it ill.
+    save(2000, 2);
+    let (error, _, _) = failed(perform(&mut engine, &update(4, "1.2.0")));
+    assert!(error.starts_with("probe_fatal"), "{error}");
+}
+
+#[test]
 fn a_way_back_that_names_no_release_goes_no_further_than_meant() {
     let Shop { _top, mut host } = shop(LayoutKind::Exchange);
     host.bad_version = Some("1.2.0".to_owned());

@@ -35,10 +35,19 @@ impl<T> Engine<T> {
         }
     }
 
-    /// What the host is like, as far as a release's behaviour may hang on it.
+    /// What the host is like, as far as a release's behaviour may hang on it. What a plugin says of itself beside what
+    /// its manifest or the host's configuration names, and what it keeps beside the settings that can be set, changes
+    /// all the while and means nothing.
     pub(super) fn surroundings(&self) -> Digest {
         let agent = self.options.agent_version.to_string();
-        quarantine::surroundings(&self.options.env, &agent, self.settings_digest())
+        let manifest = self.installed_manifest().ok().flatten();
+        let mut env = self.options.env.clone();
+        if let Some(manifest) = &manifest {
+            let (named, host) = (&manifest.compat.env, &self.options.host_env);
+            env.retain(|name, _| named.contains_key(name) || host.contains_key(name));
+        }
+        let settings = manifest.and_then(|manifest| manifest.settings);
+        quarantine::surroundings(&env, &agent, settings.and_then(|spec| self.settings_digest(&spec)))
     }
 }
 

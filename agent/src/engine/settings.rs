@@ -1,8 +1,14 @@
 //! The plugin's settings file: changed key by key, written whole and at once, kept before.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use plugmend_shared::{bundle::path::RelPath, ids::Digest};
+use plugmend_shared::{
+    bundle::{manifest::SettingsSpec, path::RelPath},
+    ids::Digest,
+};
 use rustix::fs::{FileType, Gid, Mode, Uid};
 use serde_json::{Map, Value};
 
@@ -47,13 +53,11 @@ impl<T> Engine<T> {
         here.map_err(|e| fs_failure(&e))
     }
 
-    /// Digest of the settings file, when the installed release has one.
-    pub(super) fn settings_digest(&self) -> Option<Digest> {
-        let spec = self.installed_manifest().ok().flatten()?.settings?;
-        self.settings_bytes(&spec.file)
-            .ok()
-            .flatten()
-            .map(|bytes| Digest::of(&bytes))
+    /// Digest of the settings that a manifest names; none while the file can not be read.
+    pub(super) fn settings_digest(&self, spec: &SettingsSpec) -> Option<Digest> {
+        let now = self.read_settings(&spec.file).ok()?;
+        let named: BTreeMap<_, _> = now.iter().filter(|(key, _)| spec.keys.contains_key(*key)).collect();
+        Some(Digest::of(&serde_json::to_vec(&named).ok()?))
     }
 
     /// Which side of a change the file shows. A file that shows neither was saved meanwhile: going back by keys is
