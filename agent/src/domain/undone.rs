@@ -36,14 +36,18 @@ pub enum Unnamed {
     AlreadyBack,
 }
 
-/// Judges. `received_at` is when the order came; absent when a person on the host asks now.
+/// Judges at `now`. `received_at` is when the order came; absent when a person on the host asks now.
 ///
 /// # Errors
 /// It can not be told which release is meant: the plugin stays as it is.
-pub fn unnamed(undone: Option<&Undone>, received_at: Option<Timestamp>) -> Result<Unnamed, Failure> {
+pub fn unnamed(undone: Option<&Undone>, received_at: Option<Timestamp>, now: Timestamp) -> Result<Unnamed, Failure> {
     let Some(undone) = undone else {
         return Ok(Unnamed::GoBack);
     };
+    if now < undone.at && received_at.is_some() {
+        let words = "the host's clock was set back since a change was taken back or refused, so that nobody can say                      whether this order came before or after it; name the version";
+        return Err(Failure::lasting("clock_set_back", words));
+    }
     if received_at.is_some_and(|received| received < undone.at) {
         return Ok(Unnamed::AlreadyBack);
     }
@@ -70,7 +74,8 @@ mod tests {
         let reverted = Undone::and(None, at(10), Some(version));
         let refused_later = Undone::and(Some(&reverted), at(20), None);
         let only_refused = Undone::and(None, at(20), None);
-        let judged = |undone: Option<&Undone>, received| unnamed(undone, received).map_err(|failure| failure.code);
+        let judged =
+            |undone: Option<&Undone>, received| unnamed(undone, received, at(30)).map_err(|failure| failure.code);
         let ambiguous = || Err("already_back".to_owned());
         assert_eq!(judged(None, Some(at(5))), Ok(Unnamed::GoBack));
         assert_eq!(judged(Some(&reverted), Some(at(5))), Ok(Unnamed::AlreadyBack));
@@ -80,5 +85,13 @@ mod tests {
         assert_eq!(judged(Some(&refused_later), Some(at(25))), ambiguous());
         assert_eq!(judged(Some(&only_refused), Some(at(15))), Ok(Unnamed::AlreadyBack));
         assert_eq!(judged(Some(&only_refused), Some(at(25))), Ok(Unnamed::GoBack));
+    }
+
+    #[test]
+    fn an_order_is_never_called_done_because_a_clock_was_ahead() {
+        let undone = Undone::and(None, at(86_400), None);
+        let judged = unnamed(Some(&undone), Some(at(10)), at(20));
+        assert_eq!(judged.unwrap_err().code, "clock_set_back");
+        assert_eq!(unnamed(Some(&undone), None, at(20)).unwrap(), Unnamed::GoBack);
     }
 }

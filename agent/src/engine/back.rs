@@ -54,7 +54,7 @@ impl<T: Transport> Engine<T> {
         }
         if self.payload.release_digest.is_none() && self.payload.version.is_none() {
             let undone = self.ledger.undone.as_ref();
-            if undone::unnamed(undone, self.received_at)? == Unnamed::AlreadyBack {
+            if undone::unnamed(undone, self.received_at, self.clock.now())? == Unnamed::AlreadyBack {
                 let words = format!("{} runs: the change before this order did not stay", installed.version);
                 return Ok(Ended::Ack(answer::outcome(OutcomeStatus::Unchanged, installed, words)));
             }

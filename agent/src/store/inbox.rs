@@ -1,5 +1,7 @@
 //! Orders that were taken and have not ended: an order that was acknowledged is not forgotten by a restart.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use plugmend_shared::{ids::CommandId, protocol::command::Command};
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,9 @@ pub struct Order {
     pub command: Command,
     /// When it was taken, by this host's clock.
     pub received_at: Timestamp,
+    /// The same by a clock that nobody sets; absent once it was taken by an earlier life of the agent.
+    #[serde(skip)]
+    pub taken: Option<Instant>,
 }
 
 impl Kept {
@@ -80,6 +85,7 @@ mod tests {
                 payload: CommandPayload::default(),
             },
             received_at: Timestamp::from_second(1_700_000_000).unwrap(),
+            taken: None,
         };
         Kept::open(dir.path()).unwrap().kept.take_order(&order).unwrap();
         let kept = Kept::open(dir.path()).unwrap().kept;

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -64,6 +64,7 @@ impl Orders {
         let order = Order {
             command,
             received_at: now,
+            taken: Some(Instant::now()),
         };
         let mut queue = self.queue();
         let mut is_new = true;
@@ -143,8 +144,12 @@ impl Orders {
     }
 }
 
-/// How long an order has waited. A clock that was set back does not make it older.
+/// How long an order has waited: while the agent lives by a clock that nobody sets, so that a host which learns the time
+/// after its start throws no order away. After a restart by the host's; one that was set back makes it no older.
 pub fn age(order: &Order, now: Timestamp) -> Duration {
+    if let Some(taken) = order.taken {
+        return taken.elapsed();
+    }
     Duration::try_from(now.duration_since(order.received_at)).unwrap_or_default()
 }
 
@@ -268,8 +273,17 @@ mod tests {
         let order = Order {
             command: command(1, 1),
             received_at: at(1000),
+            taken: None,
         };
         assert_eq!(age(&order, at(1060)), Duration::from_mins(1));
         assert_eq!(age(&order, at(0)), Duration::ZERO, "a clock set back");
+        let taken = Order {
+            taken: Some(Instant::now()),
+            ..order
+        };
+        assert!(
+            age(&taken, at(2_000_000_000)) < Duration::from_hours(1),
+            "a clock set right"
+        );
     }
 }
