@@ -31,8 +31,8 @@ export function KillSwitch() {
   if (policy.data === undefined || !policy.data.value.policy.autopatch_enabled) return null;
   return (
     <>
-      <span className="automatic only-wide">
-        <i aria-hidden="true" /> {t("kill.off")}
+      <span className="automatic" title={t("kill.off")}>
+        <i aria-hidden="true" /> <span className="automatic-word">{t("kill.off")}</span>
       </span>
       {may && (
         <Button color="red" variant="outline" size="xs" leftSection={<Icon name="stop" size={15} />} onClick={() => setAsked(true)}>

@@ -202,7 +202,8 @@ function Held({ kpis }: { kpis: Kpis }) {
       <p className="small quiet">{t("kpis.calibrationHint")}</p>
       {rows.length === 0 && <p>{t("kpis.noOutcomes")}</p>}
       {rows.length > 0 && (
-        <table className="plain spaced">
+        <div className="rows-frame" tabIndex={0} role="region" aria-label={t("kpis.calibration")}>
+          <table className="plain spaced">
           <thead>
             <tr>
               <th scope="col">{t("kpis.by")}</th>
@@ -226,6 +227,7 @@ function Held({ kpis }: { kpis: Kpis }) {
             ))}
           </tbody>
         </table>
+        </div>
       )}
     </Part>
   );

@@ -9,6 +9,7 @@ import { useLookEvery } from "../app/live";
 import { address, link } from "../app/router";
 import { useMay } from "../app/session";
 import { Page, Part } from "../ui/page";
+import { Id } from "../ui/parts";
 import { type Column, Rows } from "../ui/rows";
 import { Empty, Failure, Shown } from "../ui/states";
 import { Term } from "../ui/term";
@@ -66,7 +67,7 @@ function List({ webhooks }: { webhooks: Webhook[] }) {
     },
     {
       title: t("webhook.whose"),
-      cell: (hook) => (hook.merchant_id ? `…${hook.merchant_id.slice(-8)}` : t("webhook.ours")),
+      cell: (hook) => (hook.merchant_id ? <Id id={hook.merchant_id} /> : t("webhook.ours")),
     },
     { title: t("webhook.status"), cell: (hook) => <Term name={hook.status} /> },
     { title: t("webhook.waiting"), as: "number", cell: (hook) => number(hook.waiting) },

@@ -123,7 +123,7 @@ export const RULES = {
   "webhook.time": ["Answers in", "Répond en"],
   "webhook.on": ["Switch on", "Activer"],
   "webhook.off": ["Switch off", "Désactiver"],
-  "webhook.replay": ["Send again what was given up", "Renvoyer ce qui fut abandonné"],
+  "webhook.replay": ["Send again", "Renvoyer"],
   "webhook.replayed": ["{n} deliveries are sent again.", "{n} livraisons sont renvoyées."],
   "webhook.switched": ["Done.", "Fait."],
   "webhook.secret": [
