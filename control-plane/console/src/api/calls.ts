@@ -1,6 +1,7 @@
 // The endpoints that the console uses, one function each.
 import { useAsk } from "../app/session";
-import type { Answer, Ask, Query } from "./http";
+import type { Answer, Ask, Asked, Query } from "./http";
+import type { Answered, Path, Verb } from "./typed";
 import type {
   Agent,
   Approval,
@@ -31,7 +32,7 @@ export interface Calls {
   incidents(query: Query, signal?: Signal): Promise<Page<"incidents", Incident>>;
   incident(id: string, signal?: Signal): Promise<Incident>;
   approve(id: string, body: { release_digest?: string }): Promise<unknown>;
-  act(id: string, body: ManualAction, key: string): Promise<{ ok: boolean; attempt_id?: string }>;
+  act(id: string, body: ManualAction, key: string): Promise<{ ok: boolean; attempt_id: string | null }>;
   attempts(query: Query, signal?: Signal): Promise<Page<"attempts", Attempt>>;
   plugins(query: Query, signal?: Signal): Promise<Page<"plugins", Plugin>>;
   plugin(id: string, signal?: Signal): Promise<Plugin>;
@@ -78,10 +79,16 @@ export interface ManualAction {
 }
 
 export function calls(ask: Ask): Calls {
-  const value = async <T>(path: string, asked?: Parameters<Ask>[1]): Promise<T> => (await ask<T>(path, asked)).value;
-  const list = async <Name extends string, Thing>(path: string, name: Name, query: Query, signal?: Signal) => {
-    const page = await value<Record<Name, Thing[]> & { next?: string | null }>(path, { query, ...signal });
-    return { things: page[name], next: page.next ?? null, name };
+  const value = async <P extends Path, V extends Verb = "GET">(path: P, asked?: Asked<V>) =>
+    (await ask<P, V>(path, asked)).value;
+  const list = async <P extends Path, Name extends keyof Answered<P, "GET"> & string>(
+    path: P,
+    name: Name,
+    query: Query,
+    { signal }: Signal = {},
+  ) => {
+    const page: Answered<P, "GET"> & { next?: string | null } = await value(path, { query, signal });
+    return { things: page[name] as Answered<P, "GET">[Name], next: page.next ?? null, name };
   };
   const once = (key: string) => ({ "idempotency-key": key });
   return {
@@ -94,7 +101,7 @@ export function calls(ask: Ask): Calls {
     plugins: (query, signal) => list("/api/ops/plugins", "plugins", query, signal),
     plugin: (id, signal) => value("/api/ops/plugins/{id}", { path: { id }, ...signal }),
     agent: (plugin_id, signal) =>
-      value<Agent>("/api/ops/agents/{plugin_id}", { path: { plugin_id }, ...signal }).catch((error: unknown) => {
+      value("/api/ops/agents/{plugin_id}", { path: { plugin_id }, ...signal }).catch((error: unknown) => {
         if (error instanceof ApiError && error.problem?.error === "unknown_agent") return null;
         throw error;
       }),

@@ -1,4 +1,5 @@
 // How the control plane is asked. The token goes into one header and nowhere else.
+import type { Answered, Path, Verb } from "./typed";
 import type { Problem } from "./types";
 
 /** How long an answer is waited for, in milliseconds. */
@@ -29,8 +30,8 @@ export class ApiError extends Error {
 export type Query = Record<string, string | number | boolean | null | undefined>;
 
 /** What one request is made of; `{name}` in its path is filled in from `path`. */
-export interface Asked {
-  method?: "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
+export interface Asked<V extends Verb = Verb> {
+  method?: V;
   path?: Record<string, string>;
   query?: Query;
   body?: unknown;
@@ -44,14 +45,18 @@ export interface Answer<T> {
   etag: string | null;
 }
 
-export type Ask = <T>(template: string, asked?: Asked) => Promise<Answer<T>>;
+/** Asks an endpoint by the path that the OpenAPI document has for it. */
+export type Ask = <P extends Path, V extends Verb = "GET">(
+  template: P,
+  asked?: Asked<V>,
+) => Promise<Answer<Answered<P, V>>>;
 
 /** A way to ask for the bearer of `token`; `refused` is told when the token is not (or no longer) taken. */
 export function connect(token: string, refused: (problem: Problem) => void): Ask {
-  return async <T>(template: string, asked: Asked = {}) => {
+  return async <P extends Path, V extends Verb = "GET">(template: P, asked: Asked<V> = {}) => {
     const answer = await send(address(template, asked), token, asked);
     if (answer.ok) {
-      const value = (answer.status === 204 ? null : await readJson(answer)) as T;
+      const value = (answer.status === 204 ? null : await readJson(answer)) as Answered<P, V>;
       return { value, etag: answer.headers.get("etag") };
     }
     const problem = await readProblem(answer);

@@ -42,17 +42,18 @@ export interface Certificate {
   issued_at: string;
   not_after: string;
   renew_after: string;
-  revoked?: string;
+  revoked: string | null;
 }
 
 export interface Agent {
   plugin_id: string;
-  standing: "active" | "revoked" | "fenced";
+  /** `active`, `revoked` or `fenced`. */
+  standing: string;
   agent_version: string;
   enrolled_at: string;
   enrolled_from: string;
-  revoked?: { at: string; reason: string | null; by: string | null };
-  fenced?: { at: string; evidence: Json };
+  revoked: { at: string; reason: string | null; by: string | null } | null;
+  fenced: { at: string; evidence: Json } | null;
   certificates: Certificate[];
 }
 
@@ -86,7 +87,8 @@ export interface Release {
   product: string;
   version: string;
   digest: string;
-  state: "published" | "blocked" | "revoked" | "withdrawn";
+  /** `published`, `blocked`, `revoked` or `withdrawn`. */
+  state: string;
   impact: string;
   fixes: string[];
   undo: string;
@@ -200,7 +202,8 @@ export interface PolicyChange {
   changed_by: string;
   by_hand: boolean;
   reason: string | null;
-  changes: { [field: string]: { was: Json; is: Json } };
+  /** `{field: {was, is}}` */
+  changes: Json;
 }
 
 export type Outcome = "allow" | "needs_approval" | "refuse";

@@ -10,6 +10,7 @@ import { useTell } from "../ui/toasts";
 import { When } from "../ui/when";
 import { useSpeech } from "./language";
 import { useLookEvery } from "./live";
+import { fields } from "./plain";
 import { useMay } from "./session";
 
 /** The policy as it is now; asked for once for all pages. */
@@ -61,7 +62,7 @@ function Stopped({ view }: { view: PolicyView }) {
     queryKey: ["policy", "history", "last", view.version],
     queryFn: (signal) => api.policyHistory({ limit: 10 }, signal),
   });
-  const thrown = history.data?.things.find((one) => "autopatch_enabled" in one.changes);
+  const thrown = history.data?.things.find((one) => "autopatch_enabled" in fields(one.changes));
   return (
     <div className="stopped" role="alert">
       <Icon name="stop" size={26} />

@@ -4,6 +4,7 @@ import { Fragment } from "react";
 import type { Change } from "../../api/calls";
 import type { Json, Policy } from "../../api/types";
 import { useSpeech } from "../../app/language";
+import { fields } from "../../app/plain";
 import { useMay } from "../../app/session";
 import { isWord, type Word } from "../../words";
 import { Part } from "../../ui/page";
@@ -167,7 +168,8 @@ function List({ label, description, value, set, may }: {
 
 /** What changes, from what to what. */
 export function Changes({ changes, name, value }: {
-  changes: { [field: string]: { was: Json; is: Json } };
+  /** `{field: {was, is}}` */
+  changes: Json;
   name: (field: string) => string;
   value: typeof shownValue;
 }) {
@@ -175,11 +177,12 @@ export function Changes({ changes, name, value }: {
   const say = (word: string) => (word === "yes" || word === "no" ? t(word) : term(word));
   return (
     <dl className="changes">
-      {Object.entries(changes).map(([field, { was, is }]) => (
+      {Object.entries(fields(changes)).map(([field, change]) => (
         <Fragment key={field}>
           <dt>{name(field)}</dt>
           <dd>
-            <s>{value(was, say)}</s> → <strong>{value(is, say)}</strong>
+            <s>{value(fields(change)["was"] ?? null, say)}</s> →{" "}
+            <strong>{value(fields(change)["is"] ?? null, say)}</strong>
           </dd>
         </Fragment>
       ))}

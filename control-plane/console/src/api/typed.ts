@@ -1,0 +1,35 @@
+// What the control plane's OpenAPI document says of its endpoints, as types: which paths there are, and what they answer.
+import type { Json } from "./types";
+import type { paths } from "./schema";
+
+/** Endpoints that the document does not describe yet; what they answer is taken on trust. */
+export type Undescribed =
+  | `/api/ops/${"approvals" | "audit" | "commands" | "kpis" | "overview"}${string}`
+  | "/api/ops/plugin-incidents/{id}/timeline";
+
+export type Path = keyof paths | Undescribed;
+export type Verb = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
+
+/**
+ * A shape as it is read: what may be left out may as well be null, and what is not described is any JSON.
+ */
+export type Whole<T> = unknown extends T
+  ? Json
+  : T extends readonly (infer One)[]
+    ? Whole<One>[]
+    : T extends object
+      ? { [Name in keyof T]-?: Whole<Exclude<T[Name], undefined>> | (undefined extends T[Name] ? null : never) }
+      : T;
+
+type Content<Answer> = Answer extends { content: { "application/json": infer Shape } } ? Shape : never;
+type Success<Operation> = Operation extends { responses: infer Answers }
+  ? Content<Answers[keyof Answers & (200 | 201)]>
+  : never;
+
+/** What an endpoint answers when it did what it was asked. */
+export type Answered<P extends Path, V extends Verb> = P extends keyof paths
+  ? Lowercase<V> extends keyof paths[P]
+    ? Whole<Success<paths[P][Lowercase<V>]>>
+    : never
+  : // Nothing is known of it.
+    any;
