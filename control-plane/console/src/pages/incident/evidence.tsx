@@ -71,12 +71,17 @@ function Drawn({ title, children }: { title: string; children: React.ReactNode }
   );
 }
 
-/** A step without telemetry is a hole in the line, not a line across it. */
+/**
+ * A time without telemetry is a hole in the line, not a line across it. How far apart points usually stand is the plugin's
+ * business: its windows may be much longer than the steps in which they are counted.
+ */
 function withGaps(points: Point[], step: number): Point[] {
+  const apart = points.slice(1).map((point, at) => seconds(point.at) - seconds(points[at]?.at ?? point.at));
+  const usual = Math.max(step, apart.sort((one, other) => one - other)[Math.floor(apart.length / 2)] ?? step);
   const all: Point[] = [];
   for (const point of points) {
     const before = all.at(-1);
-    if (before !== undefined && seconds(point.at) - seconds(before.at) > 2.5 * step) {
+    if (before !== undefined && seconds(point.at) - seconds(before.at) > 2.5 * usual) {
       const at = new Date((seconds(before.at) + step) * 1000).toISOString();
       all.push({ at, requests: 0, errors: 0, webhook_total: 0, webhook_failed: 0, p95_ms: null });
     }

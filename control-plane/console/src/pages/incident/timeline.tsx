@@ -49,8 +49,8 @@ function detail(moment: Moment, speech: ReturnType<typeof useSpeech>): string {
   const decided = Object.keys(output).length > 0 ? output : data;
   const said: (string | null)[] = [];
   const [from, to] = [asText(data["from_version"]), asText(data["to_version"]) ?? asText(data["version"])];
-  const action = moment.kind === "decided" ? asText(decided["action"]) : null;
-  if (action !== null) said.push(cure({ action, to: asText(decided["patch_version"]) }, speech));
+  const action = moment.kind.endsWith("decided") ? asText(decided["action"]) : null;
+  if (action !== null) said.push(cure({ action, to: asText(decided["patch_version"]) ?? asText(decided["version"]) }, speech));
   else if (from !== null && to !== null) said.push(`${from} → ${to}`);
   else said.push(to);
   for (const name of ["reason", "words", "why", "explanation", "escalation_reason", "error", "error_message", "end_reason", "comment"]) {
@@ -62,7 +62,7 @@ function detail(moment: Moment, speech: ReturnType<typeof useSpeech>): string {
 
 function tone(kind: string): Tone {
   if (/escalated|failed|timeout|rejected|rolled_back|refused/.test(kind)) return "bad";
-  if (/success|mitigated|closed|completed|staged|approved/.test(kind)) return "good";
+  if (/success|mitigated|closed|completed|staged|approved|applied/.test(kind)) return "good";
   if (/opened|began|version_changed/.test(kind)) return "warn";
   if (/command|attempt|decided/.test(kind)) return "busy";
   return "quiet";
