@@ -63,6 +63,7 @@ export async function seed(db, now = Date.now()) {
     return db.query(`INSERT INTO ${table} (${names.join(", ")}) VALUES (${places.join(", ")})`, values);
   };
   await merchantsAndPlugins(put, at);
+  await db.query("UPDATE merchant_plugins SET heard = last_heartbeat IS NOT NULL");
   await releases(put, at);
   await incidents(put, at);
   await telemetry(db, now);
