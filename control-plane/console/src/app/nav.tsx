@@ -4,6 +4,7 @@ import type { Word } from "../words";
 import { useCounts } from "./counts";
 import { useSpeech } from "./language";
 import { link, usePlace } from "./router";
+import { useMay } from "./session";
 
 const GROUPS: { title: Word; pages: IconName[] }[] = [
   { title: "nav.now", pages: ["overview", "incidents", "approvals", "attempts"] },
@@ -11,13 +12,21 @@ const GROUPS: { title: Word; pages: IconName[] }[] = [
   { title: "nav.rules", pages: ["policy", "audit", "webhooks"] },
 ];
 
+/** What is there for somebody who looks after one shop only. */
+const OWN: IconName[] = ["overview", "incidents", "attempts", "plugins", "merchants", "kpis"];
+
 export function Ways() {
   const { t } = useSpeech();
+  const ops = useMay("pay_admin", "compliance_ops", "ops_viewer");
   const { path } = usePlace();
   const counts = useCounts();
+  const groups = GROUPS.map(({ title, pages }) => ({
+    title,
+    pages: pages.filter((page) => ops || OWN.includes(page)),
+  })).filter(({ pages }) => pages.length > 0);
   return (
     <nav className="ways" aria-label={t("app.nav")}>
-      {GROUPS.map((group) => (
+      {groups.map((group) => (
         <div key={group.title}>
           <div className="ways-title">{t(group.title)}</div>
           <ul>
