@@ -378,7 +378,7 @@ export interface Kpis {
   days: number;
   since: string;
   until: string;
-  targets: { kpi: string; bound: "at_most" | "at_least"; target: number; value: number | null; holds: boolean | null }[];
+  targets: { kpi: string; /** `at_most` or `at_least`. */ bound: string; target: number; value: number | null; holds: boolean | null }[];
   mttd: Durations;
   mttd_silence: Durations;
   mttr: Durations;

@@ -66,7 +66,7 @@ function Targets({ kpis }: { kpis: Kpis }) {
             tone={holds === null ? undefined : holds ? "good" : "bad"}
             note={
               <>
-                {t(`kpi.${bound}`, { x: say(target) })}
+                {t(bound === "at_most" ? "kpi.at_most" : "kpi.at_least", { x: say(target) })}
                 {" · "}
                 <strong>{t(holds === null ? "kpi.nothing" : holds ? "kpi.holds" : "kpi.fails")}</strong>
               </>
