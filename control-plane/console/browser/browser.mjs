@@ -14,8 +14,8 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-/** Opens a browser; `close` also takes its profile away. */
-export async function open({ address, width = 1280, height = 900, dark = false, language = "en-GB", zone = "Europe/Paris" }) {
+/** Opens a browser; `also` is who may be asked beside the control plane; `close` also takes its profile away. */
+export async function open({ address, width = 1280, height = 900, dark = false, language = "en-GB", zone = "Europe/Paris", also = [] }) {
   const profile = mkdtempSync(join(tmpdir(), "plugmend-chromium-"));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -38,7 +38,8 @@ export async function open({ address, width = 1280, height = 900, dark = false, 
   });
   page.on("pageerror", (error) => wrong.push(String(error)));
   page.on("request", (request) => {
-    if (!request.url().startsWith(address) && !request.url().startsWith("data:")) elsewhere.push(request.url());
+    const mine = [address, "data:", ...also].some((origin) => request.url().startsWith(origin));
+    if (!mine) elsewhere.push(request.url());
   });
   return {
     page,

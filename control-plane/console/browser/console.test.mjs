@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { serious } from "./axe.mjs";
 import { open, settled, signIn, visit } from "./browser.mjs";
 import { say, speak } from "./people.mjs";
+import { startProvider } from "./provider.mjs";
 import { IDS, seed, uuid } from "./seed.mjs";
 import { start } from "./stand.mjs";
 
@@ -36,18 +37,24 @@ const WAYS = [
   ["phone", { width: 360, height: 780 }],
 ];
 
+let provider;
 let stand;
 let token;
 
 before(async () => {
   rmSync(FOLDER, { recursive: true, force: true });
   mkdirSync(FOLDER, { recursive: true });
-  stand = await start({ folder: FOLDER });
+  provider = await startProvider(() => token);
+  const settings = { PLUGMEND_CONSOLE_ISSUER: provider.address, PLUGMEND_CONSOLE_CLIENT_ID: "plugmend-console" };
+  stand = await start({ folder: FOLDER, settings });
   await seed(stand.db);
   await speak(stand);
   token = stand.token("awa.diop");
 });
-after(() => stand?.stop());
+after(async () => {
+  await stand?.stop();
+  await provider?.stop();
+});
 
 /** Does something in a browser of its own, and sees to it that nothing went wrong in it. */
 async function browse(options, act) {
@@ -88,12 +95,12 @@ describe("signing in", () => {
       await page.screenshot({ path: join(FOLDER, "light sign-in.png"), fullPage: true });
       assert.deepEqual(await serious(page), []);
       await page.locator("input[type=password]").fill("not a token");
-      await page.getByRole("button", { name: "Sign in" }).click();
+      await page.getByRole("button", { name: "Sign in", exact: true }).click();
       await page.getByRole("alert").waitFor();
       const addresses = [];
       page.on("request", (request) => addresses.push(request.url()));
       await page.locator("input[type=password]").fill(token);
-      await page.getByRole("button", { name: "Sign in" }).click();
+      await page.getByRole("button", { name: "Sign in", exact: true }).click();
       await page.getByRole("heading", { level: 1, name: "Incidents" }).waitFor();
       assert.ok(page.url().endsWith("/incidents?status=escalated"), "one comes to where one wanted to be");
       assert.ok(addresses.every((address) => !address.includes(token)));
@@ -102,6 +109,27 @@ describe("signing in", () => {
       await page.getByRole("button", { name: "You and your settings" }).click();
       await page.getByRole("menuitem", { name: "Sign out" }).click();
       await page.locator("input[type=password]").waitFor();
+      assert.equal(await page.evaluate(() => window.sessionStorage.getItem("plugmend.token")), null);
+    });
+  });
+
+  test("at a provider, by the code flow with PKCE, and back to where one wanted to be", async () => {
+    await browse({ also: [provider.address] }, async (page) => {
+      await visit(page, "/plugins");
+      await page.getByRole("button", { name: "Sign in with Molam ID" }).click();
+      await page.getByRole("heading", { level: 1, name: "Plugins" }).waitFor();
+      assert.equal(new URL(page.url()).search, "", "the code is gone from the address");
+      const [asked] = provider.asked;
+      assert.equal(asked.code_challenge_method, "S256");
+      assert.equal(asked.client_id, "plugmend-console");
+      assert.ok(!JSON.stringify(provider.asked).includes(token));
+    });
+  });
+
+  test("an answer that nobody asked for signs nobody in", async () => {
+    await browse({ also: [provider.address] }, async (page) => {
+      await page.goto("/signed-in?code=stolen&state=guessed");
+      await page.getByText("This answer does not belong to a sign-in from this tab").waitFor();
       assert.equal(await page.evaluate(() => window.sessionStorage.getItem("plugmend.token")), null);
     });
   });

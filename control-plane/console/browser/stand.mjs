@@ -13,7 +13,7 @@ const BINARY = process.env.PLUGMEND_CONTROL_PLANE ?? join(ROOT, "target/debug/pl
 const READY_MS = 60_000;
 
 /** Starts it; `stop` ends everything that was started and takes the database away again. */
-export async function start({ folder }) {
+export async function start({ folder, settings = {} }) {
   const admin = process.env.PLUGMEND_TEST_DATABASE_URL;
   if (!admin) throw new Error("PLUGMEND_TEST_DATABASE_URL is not set: run this by 'make test-console'");
   const name = `console_${process.pid}_${Date.now()}`;
@@ -30,6 +30,7 @@ export async function start({ folder }) {
     PLUGMEND_API_PER_SECOND: "1000000",
     PORT: String(port),
     LOG_LEVEL: "warn",
+    ...settings,
   };
   const run = (roles) => {
     const log = openSync(join(folder, `${roles}.log`), "w");

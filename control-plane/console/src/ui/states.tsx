@@ -40,6 +40,10 @@ export function Shown<T>({ of, children, lines = 4 }: {
 }) {
   const { t } = useSpeech();
   const again = () => void of.refetch();
+  // During an upgrade the console may be newer than the control plane that answers.
+  if (of.data === undefined && of.error instanceof ApiError && of.error.isUnknownPath) {
+    return <Empty icon="search">{t("error.older")}</Empty>;
+  }
   if (of.data === undefined) return of.error ? <Failure error={of.error} again={again} /> : <Waiting lines={lines} />;
   return (
     <>

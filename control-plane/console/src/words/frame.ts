@@ -92,6 +92,10 @@ export const FRAME = {
     "The address may be misspelt, or what it named is gone.",
     "L'adresse est peut-être mal écrite, ou ce qu'elle désignait n'existe plus.",
   ],
+  "error.older": [
+    "The control plane that answers does not offer this yet.",
+    "Le plan de contrôle qui répond ne propose pas encore cela.",
+  ],
   "error.home": ["To the overview", "Vers la vue d'ensemble"],
   "list.next": ["Next page", "Page suivante"],
   "list.first": ["First page", "Première page"],
