@@ -158,7 +158,6 @@ fn start(settings: &Settings) -> Result<Lifecycle, AppError> {
         place: convert::place(settings),
         identity: identity.clone(),
         jobs,
-        signals: signals.clone(),
         engine: seen.status.subscribe(),
     };
     let heartbeat = heartbeat(settings, &common, boot_id, &seen)?;

@@ -1,15 +1,14 @@
 //! Answers the person on the host while the agent runs.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Instant, sleep},
+    time::timeout,
 };
 
 use crate::{
-    engine::Signals,
     tasks::{
         Common,
         engine::Job,
@@ -19,9 +18,9 @@ use crate::{
     upstream::identity_store::IdentityStore,
 };
 
-/// How long a change in hand may take to go back.
+/// How long a way back may take, with that of a change in hand before it. Whoever is told that it took longer has not
+/// been served later, without knowing.
 const PATIENCE: Duration = Duration::from_mins(10);
-const LOOK: Duration = Duration::from_millis(100);
 
 /// What is needed to answer.
 #[derive(Clone)]
@@ -30,7 +29,6 @@ pub(super) struct Door {
     pub(super) place: Place,
     pub(super) identity: IdentityStore,
     pub(super) jobs: mpsc::Sender<Job>,
-    pub(super) signals: Arc<Signals>,
     pub(super) engine: watch::Receiver<Value>,
 }
 
@@ -49,25 +47,25 @@ impl Door {
         Reply::of(&status::of_running(&self.common, &self.place, &self.identity, engine))
     }
 
-    /// A change in hand is taken back; without one, what is installed gives way to what was before.
+    /// A change in hand is taken back; without one, what is installed gives way to what was before. The engine decides
+    /// which of the two it came to, once nothing is in hand.
     async fn rollback(self, to: Option<semver::Version>, force: bool) -> Reply {
-        if self.common.board.shown().in_hand.is_none() {
-            return self.job(|reply| Job::Rollback { to, force, reply }).await;
-        }
-        if to.is_some() {
+        let called_back = self.common.board.shown().in_hand.is_some_and(|it| it.is_change());
+        if called_back && to.is_some() {
             return Reply::failed(
                 "a change is in hand; without --to it is taken back, with it try again when it has ended",
             );
         }
-        self.signals.go_back();
-        let until = Instant::now() + PATIENCE;
-        while self.common.board.shown().in_hand.is_some() {
-            if Instant::now() >= until {
-                return Reply::failed("the change in hand has not ended yet; see plugmend-agent status");
-            }
-            sleep(LOOK).await;
-        }
-        self.status()
+        let wish = self.common.orders.wish_back();
+        let done = self.job(|reply| Job::Rollback {
+            to,
+            force,
+            called_back,
+            wish,
+            reply,
+        });
+        let late = |_| Reply::failed("what is in hand has not ended yet; see plugmend-agent status, and ask again");
+        timeout(PATIENCE, done).await.unwrap_or_else(late)
     }
 
     async fn job(self, job: impl FnOnce(oneshot::Sender<Reply>) -> Job) -> Reply {

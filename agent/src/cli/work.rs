@@ -37,15 +37,8 @@ pub(super) fn rollback(args: Rollback, settings: &Settings, say: Say) -> Exit {
         Err((exit, words)) => return say.failure(exit, words),
     };
     let words = |result: &Value| {
-        let version = result
-            .pointer("/version")
-            .or(result.pointer("/engine/installed/version"));
-        let version = version.and_then(Value::as_str).unwrap_or("?");
-        let why = result
-            .pointer("/explanation")
-            .and_then(Value::as_str)
-            .unwrap_or("the change in hand was taken back");
-        format!("The plugin runs {version} now: {why}.")
+        let said = |name: &str| result[name].as_str().unwrap_or("?").to_owned();
+        format!("The plugin runs {} now: {}.", said("version"), said("explanation"))
     };
     match reply {
         Reply {

@@ -7,6 +7,9 @@ use crate::{
     store::ledger::StoredResult,
 };
 
+/// The code of a change that was called back.
+pub(super) const ASKED_TO_GO_BACK: &str = "asked_to_go_back";
+
 /// How an order ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ended {
@@ -46,6 +49,18 @@ impl Ended {
                 result: outcome,
             },
         })
+    }
+
+    /// Whether the release before runs because of this: the change was taken back or never came to run, or was itself a
+    /// way back.
+    pub fn led_back(&self) -> bool {
+        match self {
+            Self::Ack(outcome) => outcome.status == OutcomeStatus::Committed && outcome.version < outcome.from_version,
+            Self::Fail { error, result, .. } => {
+                result.status == OutcomeStatus::Reverted || error.starts_with(ASKED_TO_GO_BACK)
+            }
+            Self::Stopped => false,
+        }
     }
 
     /// Whether the same order, come again, gets this answer again. A failure that may pass is tried anew.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Engine, ProgressSink, run::verdict_name};
+use super::{Engine, ProgressSink, answer::ASKED_TO_GO_BACK, run::verdict_name};
 use crate::{
     domain::{
         change::{Change, ChangeKind, Failure},
@@ -85,7 +85,7 @@ fn called_back(kind: ChangeKind) -> Verdict {
 
 /// Somebody wants the release before.
 pub(super) fn asked_to_go_back(when: &str) -> Failure {
-    Failure::lasting("asked_to_go_back", format!("it was asked to go back {when}"))
+    Failure::lasting(ASKED_TO_GO_BACK, format!("it was asked to go back {when}"))
 }
 
 impl<T> Engine<T> {

@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use plugmend_shared::{
     detect::{Finding, IncidentType},
     ids::CommandId,
-    protocol::heartbeat::{IntegrityReport, SettingsReport},
+    protocol::{
+        command::CommandKind,
+        heartbeat::{IntegrityReport, SettingsReport},
+    },
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -120,6 +123,18 @@ pub struct InHand {
     /// Share done, 0 to 1, when it can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<f64>,
+}
+
+impl InHand {
+    /// Whether it may be a change of the plugin, which can be called back.
+    pub fn is_change(&self) -> bool {
+        let kind = self.kind.as_deref();
+        kind.is_none_or(|kind| {
+            ![CommandKind::Restart, CommandKind::HealthCheck]
+                .map(CommandKind::as_str)
+                .contains(&kind)
+        })
+    }
 }
 
 /// Everything on the board.

@@ -22,7 +22,7 @@ use tokio::{
 use tracing::{error, info};
 
 use super::{
-    Common, Orders, age,
+    Common, Orders, Wish, age,
     board::{InHand, chain},
     heartbeat::Installed,
     local::Reply,
@@ -48,6 +48,10 @@ pub enum Job {
         to: Option<semver::Version>,
         /// Also from a release that changed its data.
         force: bool,
+        /// Whether a change was in hand, and was called back.
+        called_back: bool,
+        /// Held until it is carried out.
+        wish: Wish,
         /// Where the answer goes.
         reply: oneshot::Sender<Reply>,
     },
@@ -73,6 +77,8 @@ pub struct EngineTask<T> {
     jobs: mpsc::Receiver<Job>,
     seen: Seen,
     signals: Arc<Signals>,
+    /// How the last change ended.
+    last: Option<Ended>,
     integrity_at: Instant,
     watcher: Option<Watcher>,
     /// Changes that were seen are looked at from then on: a plugin that writes all the time costs a bounded share.
@@ -94,6 +100,7 @@ impl<T: Transport + 'static> EngineTask<T> {
             jobs,
             seen,
             signals,
+            last: None,
             integrity_at: Instant::now() + integrity::FIRST,
             watcher: None,
             listen_from: Instant::now(),
@@ -152,8 +159,13 @@ impl<T: Transport + 'static> EngineTask<T> {
         self.common.orders.begin(left);
         match self.engine.resume(&sink).await {
             Ok(Some((_, Ended::Stopped))) => return false,
-            Ok(Some((Some(id), ended))) => self.keep(id, ended).await,
-            Ok(_) => {}
+            Ok(Some((id, ended))) => {
+                self.last = Some(ended.clone());
+                if let Some(id) = id {
+                    self.keep(id, ended).await;
+                }
+            }
+            Ok(None) => {}
             // Orders are refused with the same words, so the control plane learns of it too.
             Err(error) => self.common.board.trouble("engine", Some(chain(&error))),
         }
@@ -183,6 +195,7 @@ impl<T: Transport + 'static> EngineTask<T> {
         if ended == Ended::Stopped {
             return false;
         }
+        self.last = Some(ended.clone());
         self.keep(command.id, ended).await;
         self.clear();
         self.watch();
@@ -232,14 +245,18 @@ impl<T: Transport + 'static> EngineTask<T> {
 
     async fn job(&mut self, job: Job) {
         match job {
-            Job::Rollback { to, force, reply } => {
-                let sink = self.sink(None);
-                let ended = self.engine.rollback_local(to, force, &sink).await;
-                self.tell_settled().await;
-                self.clear();
-                self.watch();
-                self.integrity_at = Instant::now();
-                let _ = reply.send(as_reply(ended));
+            Job::Rollback {
+                to,
+                force,
+                called_back,
+                wish,
+                reply,
+            } => {
+                // Who has gone away meanwhile is told nothing, so nothing is done.
+                if !reply.is_closed() {
+                    let _ = reply.send(self.go_back(to, force, called_back).await);
+                }
+                drop(wish);
             }
             Job::Verify(reply) => {
                 self.integrity().await;
@@ -253,6 +270,25 @@ impl<T: Transport + 'static> EngineTask<T> {
                 let _ = reply.send(Reply::of(&self.engine.doctor()));
             }
         }
+    }
+
+    /// To where the person who asked meant: a change that was in hand and went back by itself or at their word has
+    /// brought them there; after one that stayed, or was none, the way back is still to be gone.
+    async fn go_back(&mut self, to: Option<semver::Version>, force: bool, called_back: bool) -> Reply {
+        let before = self.last.take();
+        if let (true, Some(Ended::Ack(outcome) | Ended::Fail { result: outcome, .. })) =
+            (called_back, before.filter(Ended::led_back))
+        {
+            return Reply::of(&outcome);
+        }
+        let sink = self.sink(None);
+        let ended = self.engine.rollback_local(to, force, &sink).await;
+        self.tell_settled().await;
+        self.clear();
+        self.watch();
+        self.integrity_at = Instant::now();
+        self.last = Some(ended.clone());
+        as_reply(ended)
     }
 
     fn show(&self) {

@@ -20,7 +20,7 @@ mod window;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-pub use orders::{Orders, age};
+pub use orders::{Orders, Wish, age};
 use plugmend_shared::clock::Clock;
 use tokio::{
     sync::{Notify, watch::Receiver},

@@ -39,7 +39,12 @@ pub struct Orders {
     arrived: Notify,
     told: Teller,
     signals: Arc<Signals>,
+    wishes: Arc<()>,
 }
+
+/// A person on the host waits for the way back: while this lives, no change is begun.
+#[derive(Debug)]
+pub struct Wish(#[expect(dead_code, reason = "it is counted")] Arc<()>);
 
 impl Orders {
     /// The orders that a last life of the agent left. Of newly taken ones the control plane is told through `told`; a
@@ -53,6 +58,7 @@ impl Orders {
             arrived: Notify::new(),
             told,
             signals,
+            wishes: Arc::default(),
         }
     }
 
@@ -105,13 +111,21 @@ impl Orders {
         }
     }
 
+    /// A person on the host wants to go back: calls back the change in hand, and one that is about to be.
+    pub fn wish_back(&self) -> Wish {
+        let _queue = self.queue();
+        self.signals.go_back();
+        Wish(self.wishes.clone())
+    }
+
     /// The order `id` (none: what an earlier life left) is about to be carried out: only an order to go back that waits
-    /// behind it calls it back.
+    /// behind it calls it back, or a person who waits for the same.
     pub fn begin(&self, id: Option<CommandId>) {
         let queue = self.queue();
         self.signals.forget_back();
         let goes_back = |command: &Command| command.kind == CommandKind::Rollback && Some(command.id) != id;
-        if queue.iter().any(|order| goes_back(&order.command)) {
+        let is_wished = Arc::strong_count(&self.wishes) > 1;
+        if is_wished || queue.iter().any(|order| goes_back(&order.command)) {
             self.signals.go_back();
         }
     }
@@ -256,6 +270,19 @@ mod tests {
         );
         orders.take(back(2), at(2)).unwrap();
         assert!(!orders.signals.wants_back(), "also when it comes again");
+    }
+
+    #[test]
+    fn a_person_who_waits_for_the_way_back_stops_the_change_that_begins_meanwhile_and_no_later_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (orders, _told) = orders(dir.path());
+        let wish = orders.wish_back();
+        assert!(orders.signals.wants_back());
+        orders.begin(Some(command(1, 5).id));
+        assert!(orders.signals.wants_back());
+        drop(wish);
+        orders.begin(Some(command(2, 6).id));
+        assert!(!orders.signals.wants_back());
     }
 
     #[test]
