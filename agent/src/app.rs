@@ -18,7 +18,7 @@ use plugmend_shared::{
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tracing::warn;
 
 pub use self::{convert::place, engine::Way};
@@ -158,6 +158,7 @@ fn start(settings: &Settings) -> Result<Lifecycle, AppError> {
         place: convert::place(settings),
         identity: identity.clone(),
         jobs,
+        looks: Arc::new(Semaphore::new(door::LOOKS)),
         engine: seen.status.subscribe(),
     };
     let heartbeat = heartbeat(settings, &common, boot_id, &seen)?;

@@ -15,7 +15,15 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use plugmend_agent::upstream::identity_store::{IdentityStore, KeyPem, StoredIdentity};
+use plugmend_agent::{
+    store::{Kept, Order},
+    upstream::identity_store::{IdentityStore, KeyPem, StoredIdentity},
+};
+use plugmend_shared::{
+    clock::{Clock as _, SystemClock},
+    ids::CommandId,
+    protocol::command::{CommandKind, CommandPayload},
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -249,6 +257,34 @@ fn a_store_that_can_not_be_opened_keeps_no_agent_from_its_plugin() {
     fs::create_dir_all(host.path("gone/kept")).unwrap();
     host.until(|status| windows(status) >= 1 && status["troubles"]["store"].is_null());
     assert_eq!(host.end(Signal::TERM), Some(0));
+}
+
+#[test]
+fn a_way_back_that_waits_for_a_restart_is_not_said_to_have_taken_it_back() {
+    let mut host = Host::enrolled();
+    let text = fs::read_to_string(host.path("agent.toml")).unwrap();
+    let hook = format!(
+        "[hooks]\nreload = [\"/bin/sh\", \"-c\", \"touch $0; sleep 2\", \"{}\"]\n",
+        host.path("reloading").display()
+    );
+    fs::write(host.path("agent.toml"), text + &hook).unwrap();
+    let order = Order {
+        command: plugmend_shared::protocol::command::Command {
+            id: CommandId(uuid::Uuid::from_u128(1)),
+            kind: CommandKind::Restart,
+            payload: CommandPayload::default(),
+        },
+        received_at: SystemClock.now(),
+        taken: None,
+    };
+    let kept = Kept::open(&host.path("state/kept")).unwrap().kept;
+    kept.take_order(&order).unwrap();
+    drop(kept);
+    host.start();
+    host.until(|_| host.path("reloading").exists());
+    let (code, output) = host.says(&["rollback"]);
+    assert_eq!(code, 1, "{}", said(&output));
+    assert!(said(&output).contains("nothing_before"), "{}", said(&output));
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! Answers the person on the host while the agent runs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     time::timeout,
 };
 
 use crate::{
+    engine::{Finding, Level},
     tasks::{
         Common,
+        board::InHand,
         engine::Job,
         local::{Question, Reply},
         status::{self, Place},
@@ -18,8 +20,9 @@ use crate::{
     upstream::identity_store::IdentityStore,
 };
 
-/// How long a way back may take, with that of a change in hand before it. Whoever is told that it took longer has not
-/// been served later, without knowing.
+/// The most who look at the plugin at once: places at the door are left for who wants to go back.
+pub(super) const LOOKS: usize = 2;
+/// How long a way back may take, with that of a change in hand before it.
 const PATIENCE: Duration = Duration::from_mins(10);
 
 /// What is needed to answer.
@@ -29,6 +32,7 @@ pub(super) struct Door {
     pub(super) place: Place,
     pub(super) identity: IdentityStore,
     pub(super) jobs: mpsc::Sender<Job>,
+    pub(super) looks: Arc<Semaphore>,
     pub(super) engine: watch::Receiver<Value>,
 }
 
@@ -37,8 +41,8 @@ impl Door {
         match question {
             Question::Status => self.status(),
             Question::Rollback { to, force } => self.rollback(to, force).await,
-            Question::Verify => self.job(Job::Verify).await,
-            Question::Doctor => self.job(Job::Doctor).await,
+            Question::Verify => self.look(Job::Verify, Reply::failed).await,
+            Question::Doctor => self.look(Job::Doctor, advice).await,
         }
     }
 
@@ -68,6 +72,21 @@ impl Door {
         timeout(PATIENCE, done).await.unwrap_or_else(late)
     }
 
+    /// What only looks waits for no change: that may be watched for half an hour, and whoever wants to go back from it
+    /// needs the door.
+    async fn look(self, job: impl FnOnce(oneshot::Sender<Reply>) -> Job, not_now: fn(String) -> Reply) -> Reply {
+        if let Some(it) = self.common.board.shown().in_hand.filter(InHand::is_change) {
+            return not_now(format!(
+                "a change is in hand ({}: {}); look again when it has ended, or see plugmend-agent status",
+                it.step, it.detail
+            ));
+        }
+        let Ok(_place) = self.looks.clone().try_acquire_owned() else {
+            return not_now("others are looking already; ask again when they are done".to_owned());
+        };
+        self.job(job).await
+    }
+
     async fn job(self, job: impl FnOnce(oneshot::Sender<Reply>) -> Job) -> Reply {
         let (reply, answer) = oneshot::channel();
         let stopping = || Reply::failed("the agent is stopping; ask again when it runs");
@@ -76,4 +95,13 @@ impl Door {
         }
         answer.await.unwrap_or_else(|_| stopping())
     }
+}
+
+/// A change in hand is nothing bad.
+fn advice(words: String) -> Reply {
+    Reply::of(&[Finding {
+        level: Level::Advice,
+        topic: "change".to_owned(),
+        words,
+    }])
 }

@@ -89,3 +89,39 @@ pub(super) fn outcome(status: OutcomeStatus, installed: &Tree, explanation: impl
         explanation: explanation.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(status: OutcomeStatus, from: &str, to: &str) -> Outcome {
+        let tree = Tree {
+            name: String::new(),
+            ino: 1,
+            version: to.parse().unwrap(),
+            digest: None,
+        };
+        Outcome {
+            from_version: Some(from.parse().unwrap()),
+            ..outcome(status, &tree, "")
+        }
+    }
+
+    #[test]
+    fn only_what_led_back_is_told_as_a_way_back() {
+        let fail = |failure: &Failure, status| Ended::fail(failure, of(status, "1.0.0", "1.0.0"));
+        let asked = Failure::lasting(ASKED_TO_GO_BACK, "");
+        let sick = Failure::harmful("probe_fatal", "");
+        let refused = Failure::passing("unreachable", "");
+        assert!(fail(&asked, OutcomeStatus::Refused).led_back());
+        assert!(fail(&sick, OutcomeStatus::Reverted).led_back());
+        assert!(Ended::Ack(of(OutcomeStatus::Committed, "2.0.0", "1.0.0")).led_back());
+        assert!(!fail(&refused, OutcomeStatus::Refused).led_back(), "nothing was begun");
+        assert!(
+            !Ended::Ack(of(OutcomeStatus::Committed, "1.0.0", "2.0.0")).led_back(),
+            "it stays"
+        );
+        assert!(!Ended::Ack(of(OutcomeStatus::Unchanged, "1.0.0", "1.0.0")).led_back());
+        assert!(!Ended::Stopped.led_back());
+    }
+}

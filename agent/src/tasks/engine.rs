@@ -4,6 +4,7 @@
 mod integrity;
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -77,6 +78,9 @@ pub struct EngineTask<T> {
     jobs: mpsc::Receiver<Job>,
     seen: Seen,
     signals: Arc<Signals>,
+    /// Results that no disk took yet: of the order in hand, and of one that an earlier life left.
+    unkept: VecDeque<(CommandId, Answer)>,
+    keep_at: Instant,
     /// How the last change ended.
     last: Option<Ended>,
     integrity_at: Instant,
@@ -100,6 +104,8 @@ impl<T: Transport + 'static> EngineTask<T> {
             jobs,
             seen,
             signals,
+            unkept: VecDeque::new(),
+            keep_at: Instant::now(),
             last: None,
             integrity_at: Instant::now() + integrity::FIRST,
             watcher: None,
@@ -136,12 +142,14 @@ impl<T: Transport + 'static> EngineTask<T> {
         self.watch();
         loop {
             self.show();
-            let integrity_at = self.integrity_at.into();
+            let (integrity_at, keep_at) = (self.integrity_at.into(), self.keep_at.into());
+            let all_kept = self.unkept.is_empty();
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return,
                 Some(job) = self.jobs.recv() => self.job(job).await,
-                order = orders.next() => {
+                () = sleep_until(keep_at), if !all_kept => self.keep_all(),
+                order = orders.next(), if all_kept => {
                     if !self.order(order).await {
                         return;
                     }
@@ -162,21 +170,21 @@ impl<T: Transport + 'static> EngineTask<T> {
             Ok(Some((id, ended))) => {
                 self.last = Some(ended.clone());
                 if let Some(id) = id {
-                    self.keep(id, ended).await;
+                    self.keep(id, ended);
                 }
             }
             Ok(None) => {}
             // Orders are refused with the same words, so the control plane learns of it too.
             Err(error) => self.common.board.trouble("engine", Some(chain(&error))),
         }
-        self.tell_settled().await;
+        self.tell_settled();
         self.clear();
         true
     }
 
-    async fn tell_settled(&mut self) {
+    fn tell_settled(&mut self) {
         for (id, ended) in self.engine.take_settled() {
-            self.keep(id, ended).await;
+            self.keep(id, ended);
         }
     }
 
@@ -191,21 +199,20 @@ impl<T: Transport + 'static> EngineTask<T> {
         sink.progress(Some(command.id), "begin", "begun", None);
         let waited = age(&order, self.common.clock.now());
         let ended = self.engine.perform(command, waited, &sink).await;
-        self.tell_settled().await;
+        self.tell_settled();
         if ended == Ended::Stopped {
             return false;
         }
         self.last = Some(ended.clone());
-        self.keep(command.id, ended).await;
+        self.keep(command.id, ended);
         self.clear();
         self.watch();
         self.integrity_at = Instant::now();
         true
     }
 
-    /// Keeps a result for the outbox, then forgets the order. A full disk delays it: an answer is not lost, and no
-    /// further order is begun meanwhile.
-    async fn keep(&self, id: CommandId, ended: Ended) {
+    /// Keeps a result for the outbox, then forgets the order. A full disk delays it: an answer is not lost.
+    fn keep(&mut self, id: CommandId, ended: Ended) {
         let generation = self.common.orders.generation(id);
         let answer = match ended {
             Ended::Ack(outcome) => {
@@ -230,12 +237,23 @@ impl<T: Transport + 'static> EngineTask<T> {
             }
             Ended::Stopped => return,
         };
-        while let Err(error) = self.keep_once(id, &answer) {
-            self.common.board.trouble("outbox", Some(chain(&error)));
-            tokio::time::sleep(AFTER_TROUBLE).await;
+        self.unkept.push_back((id, answer));
+        self.keep_all();
+    }
+
+    /// Keeps the results that could not be kept before. Until it succeeds no further order is begun: their results are
+    /// in the ledger, but a full disk would only fill up with more. Nobody waits for it: a person may go back meanwhile.
+    fn keep_all(&mut self) {
+        while let Some((id, answer)) = self.unkept.front() {
+            if let Err(error) = self.keep_once(*id, answer) {
+                self.common.board.trouble("outbox", Some(chain(&error)));
+                self.keep_at = Instant::now() + AFTER_TROUBLE;
+                return;
+            }
+            self.unkept.pop_front();
+            self.common.answers.notify_one();
         }
         self.common.board.trouble("outbox", None);
-        self.common.answers.notify_one();
     }
 
     fn keep_once(&self, id: CommandId, answer: &Answer) -> Result<(), StoreError> {
@@ -283,7 +301,7 @@ impl<T: Transport + 'static> EngineTask<T> {
         }
         let sink = self.sink(None);
         let ended = self.engine.rollback_local(to, force, &sink).await;
-        self.tell_settled().await;
+        self.tell_settled();
         self.clear();
         self.watch();
         self.integrity_at = Instant::now();

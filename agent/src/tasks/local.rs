@@ -139,17 +139,25 @@ where
     let mut line = String::new();
     let mut reader = BufReader::with_capacity(512, (&mut stream).take(MAX_QUESTION));
     let read = timeout(PATIENCE, reader.read_line(&mut line)).await;
-    let reply = match read.map_err(|_| io::ErrorKind::TimedOut)? {
-        Ok(_) => match serde_json::from_str(&line) {
-            Ok(question) => answer(question).await,
-            Err(error) => Reply::failed(format!("the question is not understood: {error}")),
+    read.map_err(|_| io::ErrorKind::TimedOut)??;
+    let reply = match serde_json::from_str(&line) {
+        Ok(question) => tokio::select! {
+            reply = answer(question) => reply,
+            // Nobody waits for it any more, so nobody's place is held, and what was not begun is left.
+            () = gone(&mut stream) => return Ok(()),
         },
-        Err(error) => return Err(error),
+        Err(error) => Reply::failed(format!("the question is not understood: {error}")),
     };
     let mut bytes = serde_json::to_vec(&reply)?;
     bytes.push(b'\n');
     stream.write_all(&bytes).await?;
     stream.shutdown().await
+}
+
+/// Waits until the other side has hung up. What it says after its question is not heard.
+async fn gone(stream: &mut UnixStream) {
+    let mut ignored = [0; 64];
+    while matches!(stream.read(&mut ignored).await, Ok(1..)) {}
 }
 
 #[cfg(test)]
@@ -191,5 +199,35 @@ mod tests {
         );
         stop.send(true).unwrap();
         task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_gives_their_place_to_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = bind(dir.path()).unwrap();
+        let (_stop, stopped) = watch::channel(false);
+        let waiting = Arc::new(Semaphore::new(0));
+        let asked_for_long = waiting.clone();
+        let answer = move |question| {
+            let waiting = asked_for_long.clone();
+            async move {
+                if question == Question::Doctor {
+                    waiting.add_permits(1);
+                    std::future::pending::<()>().await;
+                }
+                Reply::of(&"here")
+            }
+        };
+        let task = tokio::spawn(run(listener, answer, stopped));
+        for _ in 0..3 * AT_ONCE {
+            let mut stream = UnixStream::connect(door(dir.path())).await.unwrap();
+            stream.write_all(b"{\"do\":\"doctor\"}\n").await.unwrap();
+            // It has its place, and hangs up.
+            waiting.acquire().await.unwrap().forget();
+            drop(stream);
+            let said = asked(dir.path().into(), "{\"do\":\"status\"}\n").await;
+            assert_eq!(said, "{\"result\":\"here\"}\n", "the place is given back");
+        }
+        task.abort();
     }
 }
