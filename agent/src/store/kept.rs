@@ -60,6 +60,8 @@ pub struct Kept {
     /// next call opens it.
     db: Mutex<Option<sled::Db>>,
     pub(super) spool: Mutex<super::spool::Size>,
+    /// What was in the spool when the store was opened again; until it is taken over.
+    pub(super) measured: Mutex<Option<super::spool::Size>>,
 }
 
 /// An opened store, and whether it had to be made anew.
@@ -91,6 +93,7 @@ impl Kept {
             dir: dir.to_path_buf(),
             db: Mutex::new(db),
             spool: Mutex::new(size.unwrap_or_default()),
+            measured: Mutex::default(),
         };
         Ok(Opened {
             kept,
@@ -109,7 +112,13 @@ impl Kept {
             let mut slot = self.slot();
             match &*slot {
                 Some(db) => db.clone(),
-                None => slot.insert(open_or_renew(&self.dir)?.0).clone(),
+                None => {
+                    let db = open_or_renew(&self.dir)?.0;
+                    // What had not reached the disk is gone.
+                    let size = super::spool::Size::measure(&db)?;
+                    *self.measured.lock().unwrap_or_else(PoisonError::into_inner) = Some(size);
+                    slot.insert(db).clone()
+                }
             }
         };
         let done = act(&db);
@@ -117,6 +126,12 @@ impl Kept {
             *self.slot() = None;
         }
         done
+    }
+
+    /// As an input or output error does.
+    #[cfg(test)]
+    pub(super) fn close(&self) {
+        *self.slot() = None;
     }
 
     fn slot(&self) -> MutexGuard<'_, Option<sled::Db>> {

@@ -58,6 +58,10 @@ impl Kept {
     fn spool_within(&self, window: &Window, now: Timestamp, max_bytes: u64) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(window).map_err(StoreError::Damaged)?;
         let length = bytes.len() as u64;
+        self.on(|_| {
+            drop(self.size());
+            Ok(())
+        })?;
         let replaced = self.on(|db| Ok(db.insert(window_key(window.seq), bytes)?))?;
         let mut size = self.size();
         if let Some(old) = replaced {
@@ -141,6 +145,7 @@ impl Kept {
     }
 
     fn forget_up_to(&self, seq: u64) -> Result<u64, StoreError> {
+        self.on(|_| Ok(()))?;
         let mut size = self.size();
         self.on(|db| {
             let mut forgotten = 0;
@@ -168,7 +173,12 @@ impl Kept {
     }
 
     fn size(&self) -> MutexGuard<'_, Size> {
-        self.spool.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut size = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(measured) = self.measured.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let newest = size.newest.max(measured.newest);
+            *size = Size { newest, ..measured };
+        }
+        size
     }
 }
 
@@ -220,6 +230,25 @@ mod tests {
         let kept = Kept::open(&dir.path().join("kept")).unwrap().kept;
         assert_eq!(kept.spool_size(), size);
         assert_eq!(kept.oldest(10, usize::MAX).unwrap(), [window(9, NOW)]);
+    }
+
+    #[test]
+    fn what_a_failing_disk_lost_is_counted_no_more() {
+        let (dir, kept) = opened();
+        kept.spool(&window(1, NOW), at(NOW)).unwrap();
+        kept.flush().unwrap();
+        let one = kept.spool_size();
+        kept.spool.lock().unwrap().windows += 7;
+        kept.close();
+        kept.flush().unwrap();
+        assert_eq!(kept.spool_size(), one, "the store was opened again, and is measured");
+        kept.close();
+        kept.spool(&window(2, NOW), at(NOW)).unwrap();
+        assert_eq!(kept.spool_size().windows, 2);
+        kept.close();
+        kept.confirmed(2).unwrap();
+        assert_eq!(kept.spool_size().windows, 0);
+        drop(dir);
     }
 
     #[test]

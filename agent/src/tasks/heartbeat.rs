@@ -171,7 +171,8 @@ impl HeartbeatTask {
             self.common.kept.confirmed(last)?;
         }
         self.batch = (self.batch * 2).min(BATCH);
-        let more = self.common.kept.spool_size().windows > 0;
+        // What could not be read this time is none the easier to read at once.
+        let more = last.is_some() && self.common.kept.spool_size().windows > 0;
         self.rhythm.answered(self.now(), more, (self.common.random)());
         let wall = self.common.clock.now();
         self.common.board.show(|shown| shown.last_answer = Some(wall));

@@ -18,7 +18,10 @@ const MAX_HELD: usize = 16;
 pub(super) struct Closer {
     pub(super) sequence: Sequence,
     pub(super) rolling: Rolling,
+    /// Until they are on disk.
     held: VecDeque<Window>,
+    /// How many of these are in the rolling day.
+    remembered: usize,
 }
 
 impl Closer {
@@ -29,6 +32,7 @@ impl Closer {
             sequence,
             rolling,
             held: VecDeque::new(),
+            remembered: 0,
         }
     }
 
@@ -48,11 +52,16 @@ impl Closer {
     }
 
     fn keep(&mut self, kept: &Kept, now: Timestamp) -> Result<(), StoreError> {
-        while let Some(window) = self.held.front() {
+        for (n, window) in self.held.iter().enumerate() {
             kept.spool(window, now)?;
-            kept.remember(&mut self.rolling, window, now)?;
-            self.held.pop_front();
+            if n >= self.remembered {
+                self.remembered += 1;
+                kept.remember(&mut self.rolling, window, now)?;
+            }
         }
-        kept.flush()
+        kept.flush()?;
+        self.held.clear();
+        self.remembered = 0;
+        Ok(())
     }
 }
