@@ -228,7 +228,7 @@ fn heartbeat(settings: &Settings, common: &Common, boot_id: BootId, seen: &Seen)
     ))
 }
 
-/// An engine for the command line, when no agent runs. Without an identity it can only use what lies on the host.
+/// An engine for the command line, when no agent runs. Without a sound identity it can only use what lies on the host.
 ///
 /// # Errors
 /// Why it does not open; another agent that runs is one reason.
@@ -236,18 +236,23 @@ pub fn open_alone(settings: &Settings) -> Result<Engine<Way>, AppError> {
     use_state_dir(&settings.state_dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random = SystemRandom::new();
-    let identity = IdentityStore::open(&settings.state_dir)?;
     let options = ClientOptions {
         url: settings.url.clone(),
         boot_id: BootId::from_parts(clock.now(), random_bytes(&random)?),
     };
-    let (way, merchant) = match Client::open(&options, identity, clock.clone()) {
+    let identity = IdentityStore::open(&settings.state_dir).map_err(AppError::from);
+    let client = identity.and_then(|identity| Ok(Client::open(&options, identity, clock.clone())?));
+    let (way, merchant) = match client {
         Ok(client) => {
             let merchant = client.names().0;
             (Way::Enrolled(Arc::new(client)), Some(merchant))
         }
-        Err(ClientError::NotEnrolled) => (Way::Closed, None),
-        Err(error) => return Err(error.into()),
+        Err(error) => {
+            if !error.needs_enrolment() {
+                warn!("only what lies on this host can be used: {}", chain(&error));
+            }
+            (Way::Closed, None)
+        }
     };
     let parts = engine::Parts {
         way,

@@ -288,6 +288,26 @@ fn a_way_back_that_waits_for_a_restart_is_not_said_to_have_taken_it_back() {
 }
 
 #[test]
+fn a_way_back_by_hand_needs_neither_a_sound_identity_nor_the_root_s_file() {
+    let host = Host::enrolled();
+    let identity = host.path("state/identity/identity.json");
+    fs::set_permissions(&identity, fs::Permissions::from_mode(0o644)).unwrap();
+    let text = fs::read_to_string(host.path("agent.toml")).unwrap();
+    let zeros = format!("root_sha256 = \"{}\"", "0".repeat(64));
+    assert!(text.contains(&zeros));
+    let missing = format!("root_file = \"{}\"", host.path("gone.json").display());
+    fs::write(host.path("agent.toml"), text.replace(&zeros, &missing)).unwrap();
+    fs::create_dir(host.path("state/trusted")).unwrap();
+    fs::write(host.path("state/trusted/root.json"), "{}").unwrap();
+    for spoil in [|_: &Path| {}, |identity: &Path| fs::write(identity, "{").unwrap()] {
+        spoil(&identity);
+        let (_, output) = host.says(&["rollback"]);
+        assert!(said(&output).contains("nothing_before"), "{}", said(&output));
+        assert_eq!(host.says(&["run"]).0, 1, "to run it needs them");
+    }
+}
+
+#[test]
 fn a_second_agent_on_the_same_plugin_is_refused() {
     let mut host = Host::enrolled();
     host.start();

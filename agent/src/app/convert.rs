@@ -43,12 +43,24 @@ pub fn place(settings: &Settings) -> Place {
 }
 
 pub(super) fn repository(settings: &Settings) -> Result<RepositoryOptions, AppError> {
+    let folder = settings.state_dir.join("trusted");
     let anchor = match &settings.root {
         Pin::Sha256(digest) => TrustAnchor::Sha256(*digest),
-        Pin::File(path) => TrustAnchor::Root(read_root(path).map_err(|error| AppError::Root(path.clone(), error))?),
+        Pin::File(path) => match read_root(path) {
+            Ok(root) => TrustAnchor::Root(root),
+            // It is needed once; later it only helps where root keys were lost.
+            Err(error) if folder.join("root.json").exists() => {
+                tracing::warn!(
+                    "{} can not be read ({error}); the root that is trusted already is used",
+                    path.display()
+                );
+                TrustAnchor::Stored
+            }
+            Err(error) => return Err(AppError::Root(path.clone(), error)),
+        },
     };
     Ok(RepositoryOptions {
-        folder: settings.state_dir.join("trusted"),
+        folder,
         anchor,
         product: settings.plugin.product.clone(),
         limits: Limits::default(),
