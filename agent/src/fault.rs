@@ -42,20 +42,22 @@ mod armed {
         action: String,
     }
 
-    fn armed() -> Option<&'static Fault> {
-        static FAULT: OnceLock<Option<Fault>> = OnceLock::new();
-        FAULT
-            .get_or_init(|| {
-                let text = std::env::var("PLUGMEND_FAULT").ok()?;
-                let (place, action) = text.split_once('=')?;
-                let (point, nth) = place.split_once('#').unwrap_or((place, "1"));
-                Some(Fault {
-                    point: point.to_owned(),
-                    nth: nth.parse().ok()?,
-                    action: action.to_owned(),
-                })
-            })
-            .as_ref()
+    fn armed() -> &'static [Fault] {
+        static FAULTS: OnceLock<Vec<Fault>> = OnceLock::new();
+        FAULTS.get_or_init(|| {
+            let text = std::env::var("PLUGMEND_FAULT").unwrap_or_default();
+            text.split(';').filter_map(fault).collect()
+        })
+    }
+
+    fn fault(text: &str) -> Option<Fault> {
+        let (place, action) = text.split_once('=')?;
+        let (point, nth) = place.split_once('#').unwrap_or((place, "1"));
+        Some(Fault {
+            point: point.to_owned(),
+            nth: nth.parse().ok()?,
+            action: action.to_owned(),
+        })
     }
 
     fn count(point: &str) -> u32 {
@@ -78,7 +80,7 @@ mod armed {
             let mut trace = std::fs::OpenOptions::new().append(true).create(true).open(file)?;
             trace.write_all(format!("{name}\n").as_bytes())?;
         }
-        let Some(fault) = armed().filter(|fault| fault.point == name) else {
+        let Some(fault) = armed().iter().find(|fault| fault.point == name) else {
             return Ok(());
         };
         let nth = count(name);

@@ -121,6 +121,34 @@ fn a_start_on_a_full_disk_settles_what_was_interrupted() {
     }
 }
 
+#[test]
+fn a_way_back_is_gone_and_recorded_on_a_full_disk() {
+    for layout in [LayoutKind::Exchange, LayoutKind::Symlink, LayoutKind::Stub] {
+        let shop = Shop::new(layout);
+        shop.prepare(Scenario::Rollback);
+        let gone = shop.run(Scenario::Rollback, &Faults::full("ledger.create", 1));
+        assert_eq!(
+            gone.report.version.as_deref(),
+            Some("1.0.0"),
+            "{:?} {}",
+            gone.report,
+            gone.log
+        );
+        assert_eq!(
+            shop.start(&Faults::none()).report.version_at_open.as_deref(),
+            Some("1.0.0")
+        );
+        for point in ["ledger.spare_written", "ledger.spare_taken", "ledger.before_is_spare"] {
+            let shop = Shop::new(layout);
+            shop.prepare(Scenario::Rollback);
+            let killed = shop.run(Scenario::Rollback, &Faults::full_then_kill("ledger.create", point));
+            assert!(killed.killed, "{point}");
+            shop.assert_whole(Scenario::Rollback, point);
+            shop.assert_settles(Scenario::Rollback, point);
+        }
+    }
+}
+
 /// Seventy kills each, at moments that a fixed sequence draws, with a plugin that writes orders all the while.
 fn killed_at_random(layout: LayoutKind, seed: u64) {
     let shop = Shop::new(layout);

@@ -76,7 +76,7 @@ impl<T: Transport> Engine<T> {
             if let Next::Stage(stage) = &next
                 && let Err(failure) = self.enter(stage)
             {
-                next = unrecorded(stage, failure);
+                next = unrecorded(change.kind, stage, failure);
             }
             match next {
                 Next::Stage(stage) => {
@@ -290,8 +290,10 @@ impl<T: Transport> Engine<T> {
 }
 
 /// What follows when a stage can not be recorded (a full disk, say).
-fn unrecorded(stage: &Stage, failure: Failure) -> Next {
+fn unrecorded(kind: ChangeKind, stage: &Stage, failure: Failure) -> Next {
     match stage {
+        // The way back is gone already; a restart finds it so.
+        Stage::Trial { .. } if kind == ChangeKind::Rollback => Next::Stage(stage.clone()),
         // Nothing was touched yet.
         Stage::Fetch
         | Stage::Verify

@@ -66,6 +66,14 @@ impl Faults {
         }
     }
 
+    /// No room from the first pass of one point on, and a kill at another.
+    pub fn full_then_kill(full: &str, killed: &str) -> Self {
+        Self {
+            env: vec![("PLUGMEND_FAULT", format!("{full}#1=enospc;{killed}#1=kill"))],
+            after: None,
+        }
+    }
+
     pub fn trace(file: &Path) -> Self {
         Self {
             env: vec![("PLUGMEND_FAULT_TRACE", file.display().to_string())],

@@ -1,5 +1,6 @@
 //! The file on disk: written beside, synced, renamed into place, the folder synced; the one before stays as
-//! `ledger.before`.
+//! `ledger.before`. A third of the same size, `ledger.spare`, is written over where the disk has no room: each write then
+//! leaves the one before the last as the next spare, so that a way back can be recorded on the disk that a release filled.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -87,6 +88,14 @@ impl LedgerFile {
         self.dir.join("ledger")
     }
 
+    fn new_file(&self) -> PathBuf {
+        self.dir.join("ledger.new")
+    }
+
+    fn spare(&self) -> PathBuf {
+        self.dir.join("ledger.spare")
+    }
+
     fn before(&self) -> PathBuf {
         self.dir.join("ledger.before")
     }
@@ -125,20 +134,60 @@ impl LedgerFile {
     pub fn write(&self, ledger: &mut Ledger) -> Result<(), LedgerError> {
         let writes = ledger.writes;
         ledger.writes += 1;
-        let written = self.replace(ledger);
+        let bytes = encode(ledger).map_err(LedgerError::Encode);
+        let written = bytes.and_then(|bytes| match self.replace(&bytes) {
+            Err(e) if e.is_no_space() => {
+                // Makes room again.
+                let _ = fs::remove_file(self.new_file());
+                // The error that matters is the first.
+                self.replace_from_spare(&bytes).or(Err(e))
+            }
+            Ok(()) => {
+                self.keep_spare(&bytes);
+                Ok(())
+            }
+            other => other,
+        });
         if written.is_err() {
             ledger.writes = writes;
-            // Makes room again; the error that matters is the first.
-            let _ = fs::remove_file(self.dir.join("ledger.new"));
+            let _ = fs::remove_file(self.new_file());
         }
         written
     }
 
-    fn replace(&self, ledger: &Ledger) -> Result<(), LedgerError> {
-        let new = self.dir.join("ledger.new");
-        let bytes = encode(ledger).map_err(LedgerError::Encode)?;
-        write_synced(&new, &bytes).map_err(|e| self.io("write", e))?;
+    fn replace(&self, bytes: &[u8]) -> Result<(), LedgerError> {
+        write_synced(&self.new_file(), bytes).map_err(|e| self.io("write", e))?;
         self.keep_before().map_err(|e| self.io("keep the one before of", e))?;
+        self.put_in_place()
+    }
+
+    /// The same without a new block: the spare is written over, and the one before the last becomes the spare.
+    fn replace_from_spare(&self, bytes: &[u8]) -> Result<(), LedgerError> {
+        let (spare, before) = (self.spare(), self.before());
+        overwrite(&spare, bytes).map_err(|e| self.io("write", e))?;
+        crash_point!("ledger.spare_written");
+        fs::rename(&spare, self.new_file()).map_err(|e| self.io("write", e))?;
+        crash_point!("ledger.spare_taken");
+        let kept = fs::rename(&before, &spare).and_then(|()| {
+            crash_point!("ledger.before_is_spare");
+            fs::hard_link(self.path(), &before)
+        });
+        kept.map_err(|e| self.io("keep the one before of", e))?;
+        self.put_in_place()
+    }
+
+    /// Sees to it that there is a spare. Without room for one the next write may find none either, as ever.
+    fn keep_spare(&self, bytes: &[u8]) {
+        let spare = self.spare();
+        let enough = fs::metadata(&spare).is_ok_and(|found| found.len() >= bytes.len() as u64);
+        if !enough && let Err(error) = write_synced(&spare, bytes) {
+            tracing::debug!(%error, "no room is kept for the ledger");
+            let _ = fs::remove_file(&spare);
+        }
+    }
+
+    fn put_in_place(&self) -> Result<(), LedgerError> {
+        let new = self.new_file();
         crash_point!("ledger.before_rename");
         fs::rename(&new, self.path()).map_err(|e| self.io("replace", e))?;
         crash_point!("ledger.after_rename");
@@ -185,6 +234,17 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Writes over a file that is as long already: blocks that are there are used again.
+fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    if file.metadata()?.len() < bytes.len() as u64 {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)?;
+    file.sync_all()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +262,30 @@ mod tests {
         assert_eq!(file.read().unwrap().unwrap(), now);
         let before = decode(&fs::read(file.before()).unwrap()).unwrap();
         assert_eq!((before.writes, before.next_tree), (8, 1));
+    }
+
+    #[test]
+    fn without_room_the_spare_is_used_as_often_as_need_be() {
+        let top = tempfile::tempdir().unwrap();
+        let file = LedgerFile::new(top.path());
+        let mut now = ledger();
+        file.write(&mut now).unwrap();
+        file.write(&mut now).unwrap();
+        let size = fs::metadata(file.spare()).unwrap().len();
+        for n in 100..110 {
+            now.next_tree = n;
+            now.writes += 1;
+            file.replace_from_spare(&encode(&now).unwrap()).unwrap();
+            assert_eq!(file.read().unwrap().unwrap(), now);
+            assert_eq!(
+                decode(&fs::read(file.before()).unwrap()).unwrap().writes,
+                now.writes - 1
+            );
+            assert_eq!(fs::metadata(file.spare()).unwrap().len(), size);
+            assert!(!file.new_file().exists());
+        }
+        file.write(&mut now).unwrap();
+        assert_eq!(file.read().unwrap().unwrap(), now);
     }
 
     #[test]

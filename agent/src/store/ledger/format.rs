@@ -25,8 +25,13 @@ pub enum FormatError {
     Content(#[source] serde_json::Error),
 }
 
+/// The text is filled up to a multiple of this, so that a file of before has room for the next one.
+const PIECE: usize = 64 * 1024;
+
 pub(super) fn encode(ledger: &Ledger) -> Result<Vec<u8>, serde_json::Error> {
-    let body = serde_json::to_vec_pretty(ledger)?;
+    let mut body = serde_json::to_vec_pretty(ledger)?;
+    body.push(b'\n');
+    body.resize(body.len().next_multiple_of(PIECE), b' ');
     let mut bytes = format!("{NAME} {FORMAT} {} {}\n", body.len(), Digest::of(&body)).into_bytes();
     bytes.extend_from_slice(&body);
     Ok(bytes)
