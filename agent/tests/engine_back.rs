@@ -16,7 +16,7 @@ use engine_support::{
 };
 use plugmend_agent::{
     domain::installed::LayoutKind,
-    engine::{Ended, Engine, NoProgress, ProgressSink, Signals},
+    engine::{Ended, Engine, Level, NoProgress, ProgressSink, Signals},
 };
 use plugmend_shared::{
     ids::CommandId,
@@ -196,6 +196,43 @@ fn a_change_on_trial_can_be_sent_back_and_a_stop_leaves_it_for_the_next_start() 
     assert_eq!(command, order.id);
     assert!(error.starts_with("asked_to_go_back"), "{error}");
     assert_eq!(host.visible(), zero());
+}
+
+#[test]
+fn a_folder_that_somebody_replaced_on_trial_stops_no_agent_and_is_told_with_both_places() {
+    let Shop { _top, host } = shop(LayoutKind::Exchange);
+    let signals: Arc<Signals> = Arc::default();
+    let mut engine = host
+        .open_with(Arc::default(), Arc::clone(&signals), Arc::default())
+        .unwrap();
+    signals.stop();
+    assert_eq!(perform(&mut engine, &update(1, "1.1.0")), Ended::Stopped);
+    drop(engine);
+    // Another updater, or a backup.
+    fs::rename(host.plugin(), host.top.join("moved")).unwrap();
+    engine_support::write(&host.plugin(), &files("1.3.0", "stranger"));
+    let mut engine = host.open().unwrap();
+    assert!(runtime().block_on(engine.resume(&NoProgress)).is_err());
+    let zero_tree = host.work().join(engine.status().installed.name);
+    let told = engine
+        .doctor()
+        .into_iter()
+        .find(|finding| finding.topic == "change")
+        .unwrap();
+    assert!(
+        told.level == Level::Bad && told.words.contains(zero_tree.to_str().unwrap()),
+        "{told:?}"
+    );
+    let (error, _, _) = failed(runtime().block_on(engine.rollback_local(None, false, &NoProgress)));
+    assert!(error.starts_with("stuck"), "{error}");
+    assert_eq!(host.visible(), files("1.3.0", "stranger"), "nothing was touched");
+    // A person puts one of the two back.
+    fs::remove_dir_all(host.plugin()).unwrap();
+    fs::rename(zero_tree, host.plugin()).unwrap();
+    let (error, _, _) = failed(runtime().block_on(engine.resume(&NoProgress)).unwrap().unwrap().1);
+    assert!(error.starts_with("taken_back"), "{error}");
+    assert_eq!(host.visible(), zero());
+    acked(perform(&mut engine, &update(2, "1.1.0")));
 }
 
 #[test]

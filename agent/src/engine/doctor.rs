@@ -59,6 +59,23 @@ impl<T> Engine<T> {
     fn about_state(&self) -> Finding {
         match &self.ledger.transaction {
             None => finding(Level::Good, "change", "no change is in progress"),
+            Some(open) if self.is_stuck => {
+                let change = &open.change;
+                let to = open.stage.tree().map_or(&open.tree_name, |tree| &tree.name);
+                finding(
+                    Level::Bad,
+                    "change",
+                    format!(
+                        "{} holds neither {} ({}) nor {} ({}), so that nothing is changed. Put one of the two folders \
+                         back in its place; then it goes on by itself",
+                        self.ledger.plugin.display(),
+                        change.from.version,
+                        self.place_of(&change.from.name),
+                        change.version,
+                        self.place_of(to)
+                    ),
+                )
+            }
             Some(open) => finding(
                 Level::Advice,
                 "change",
@@ -72,6 +89,14 @@ impl<T> Engine<T> {
                 ),
             ),
         }
+    }
+
+    /// Where a tree that does not run lies, for a person.
+    fn place_of(&self, tree: &str) -> String {
+        let work = self.site.work.path();
+        let places = [work.join(tree), self.site.plugin_path().join("versions").join(tree)];
+        let found = places.into_iter().find(|place| place.is_dir());
+        found.map_or_else(|| "its folder is gone".to_owned(), |place| place.display().to_string())
     }
 
     fn about_files(&self) -> Finding {

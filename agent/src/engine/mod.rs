@@ -76,6 +76,8 @@ pub struct Engine<T> {
     ledger: Ledger,
     /// The ledger could not be written; it must be before anything else is begun.
     unsaved: bool,
+    /// The change in progress can be settled by a person only.
+    is_stuck: bool,
     /// The payload of the order in hand: approvals are judged once the manifest is known.
     payload: CommandPayload,
     /// When that order was received; absent when a person on the host asks.

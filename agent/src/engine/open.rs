@@ -7,10 +7,7 @@ use thiserror::Error;
 
 use super::{Engine, EngineDeps, EngineOptions, chain, layout, recover};
 use crate::{
-    domain::{
-        installed::{LayoutKind, Tree},
-        machine::Stuck,
-    },
+    domain::installed::{LayoutKind, Tree},
     platform::{
         beneath::Dir,
         capability::{self, Capabilities},
@@ -83,14 +80,12 @@ pub enum OpenError {
     /// What lies there can not be a plugin, or is not ours to change.
     #[error("the plugin's path can not be used")]
     Swap(#[from] SwapError),
-    /// A person must help.
-    #[error("a change was interrupted and can not be settled")]
-    Stuck(#[from] Stuck),
 }
 
 impl<T: Transport> Engine<T> {
     /// Opens the engine: takes the locks and settles the ledger. Orders that this ended are in
-    /// [`Engine::take_settled`]; a change that is on trial goes on with [`Engine::resume`].
+    /// [`Engine::take_settled`]; a change that is on trial goes on with [`Engine::resume`]; while only a person can settle
+    /// one, orders are refused.
     ///
     /// # Errors
     /// Why nothing may be changed here; the plugin is untouched.
@@ -125,6 +120,7 @@ impl<T: Transport> Engine<T> {
             file,
             ledger,
             unsaved: false,
+            is_stuck: false,
             payload: plugmend_shared::protocol::command::CommandPayload::default(),
             received_at: None,
             notes: Vec::new(),

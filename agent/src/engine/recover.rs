@@ -21,12 +21,22 @@ use crate::{
 const MAX_VERSION_FILE: u64 = 1024 * 1024;
 
 impl<T: Transport> Engine<T> {
-    /// Settles what an earlier life left.
+    /// Settles what an earlier life left. What only a person can settle stays open: nothing is changed until then, but
+    /// the plugin is reported on, and orders are refused with the reason.
     pub(super) fn settle(&mut self) -> Result<(), OpenError> {
         let Some(transaction) = self.ledger.transaction.clone() else {
             return self.look_for_strangers();
         };
-        let found = self.found(&transaction)?;
+        let settled = self.settle_change(&transaction);
+        if let Err(stuck) = &settled {
+            tracing::error!("{}", chain(stuck));
+        }
+        self.is_stuck = settled.is_err();
+        Ok(())
+    }
+
+    fn settle_change(&mut self, transaction: &Transaction) -> Result<(), machine::Stuck> {
+        let found = self.found(transaction);
         tracing::info!(
             stage = transaction.stage.name(),
             ?found,
@@ -53,16 +63,22 @@ impl<T: Transport> Engine<T> {
         Ok(())
     }
 
-    /// Which side of the change lies at the plugin's path.
-    fn found(&self, transaction: &Transaction) -> Result<Found, OpenError> {
+    /// Which side of the change lies at the plugin's path. What can not be opened is neither.
+    fn found(&self, transaction: &Transaction) -> Found {
         let change = &transaction.change;
         let Some(to) = transaction.stage.tree() else {
-            return Ok(Found::Old);
+            return Found::Old;
         };
         if change.kind == ChangeKind::Config {
-            return Ok(self.found_settings(change));
+            return self.found_settings(change);
         }
-        Ok(Found::by_inode(self.layout().active()?.ino, &change.from, to))
+        match self.layout().active() {
+            Ok(active) => Found::by_inode(active.ino, &change.from, to),
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "what lies at the plugin's path can not be told");
+                Found::Neither
+            }
+        }
     }
 
     /// Without a change in progress the path must hold what the ledger says. When it does not, somebody restored a
@@ -141,6 +157,13 @@ impl<T: Transport> Engine<T> {
         &mut self,
         sink: &dyn super::ProgressSink,
     ) -> Result<Option<(Option<plugmend_shared::ids::CommandId>, super::Ended)>, machine::Stuck> {
+        if self.is_stuck
+            && let Some(transaction) = self.ledger.transaction.clone()
+        {
+            // A person may have put one of the two back.
+            self.settle_change(&transaction)?;
+            self.is_stuck = false;
+        }
         let Some(transaction) = &self.ledger.transaction else {
             return Ok(None);
         };

@@ -311,6 +311,9 @@ impl<T: Transport + 'static> EngineTask<T> {
 
     fn show(&self) {
         let status = self.engine.status();
+        if status.change.is_none() {
+            self.common.board.trouble("engine", None);
+        }
         let installed = Installed {
             version: Some(status.installed.version.to_string()),
             report: Some(self.engine.installed_report()),
