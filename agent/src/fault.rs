@@ -1,7 +1,8 @@
 //! Named points at which a test may kill the process or make a call fail. Without the feature `failpoints` they are
 //! nothing at all; merchants never get a binary that has them.
 //!
-//! `PLUGMEND_FAULT="<point>[#<nth>]=<kill|enospc|eio|erofs>"` arms one point at its nth passing (1 when left out);
+//! `PLUGMEND_FAULT="<point>[#<nth>]=<kill|enospc|eio|erofs>"` arms one point at its nth passing (1 when left out), and more
+//! after a `;`;
 //! `PLUGMEND_FAULT_TRACE=<file>` appends the name of every point passed, so that a test can walk them all.
 
 /// Passes a point; a test may end the process here.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use engine_support::{
-    Folder, SETTINGS, Shop, acked, at_once, command, failed, files, perform, runtime, shop, update, zero,
+    Folder, Host, SETTINGS, Shop, acked, at_once, command, failed, files, perform, runtime, shop, update, zero,
 };
 use plugmend_agent::{
     domain::installed::LayoutKind,
@@ -282,6 +282,36 @@ fn no_hook_that_fails_bars_a_way_back() {
         assert!(back.explanation.contains("the PHP pool did not answer"), "{back:?}");
         assert_eq!(host.visible(), zero());
     }
+}
+
+#[test]
+fn a_file_too_many_bars_no_way_back_and_a_changed_one_does() {
+    for layout in [LayoutKind::Exchange, LayoutKind::Symlink, LayoutKind::Stub] {
+        let Shop { _top, host } = shop(layout);
+        let mut engine = host.open().unwrap();
+        acked(perform(&mut engine, &update(1, "1.1.0")));
+        fs::write(tree_of(&host, &engine).join("error_log"), "PHP Warning\n").unwrap();
+        acked(perform(&mut engine, &update(2, "1.2.0")));
+        let back = acked(perform(&mut engine, &command(3, CommandKind::Rollback, Some("1.1.0"))));
+        assert_eq!(back.status, OutcomeStatus::Committed);
+        assert!(back.explanation.contains("error_log"), "{back:?}");
+        assert_eq!(engine.status().installed.version.to_string(), "1.1.0");
+        // Signed code that was changed does not come back to run.
+        acked(perform(&mut engine, &update(4, "1.2.0")));
+        let previous = engine.status().previous.unwrap().name;
+        let kept = [host.work(), host.plugin().join("versions")].map(|at| at.join(&previous));
+        let kept = kept.iter().find(|at| at.is_dir()).unwrap();
+        fs::write(kept.join("pay.php"), "<?php // planted\n").unwrap();
+        let (error, _, _) = failed(perform(&mut engine, &command(5, CommandKind::Rollback, Some("1.1.0"))));
+        assert!(error.starts_with("tree_changed"), "{error}");
+        assert_eq!(engine.status().installed.version.to_string(), "1.2.0");
+    }
+}
+
+/// The folder that runs.
+fn tree_of(host: &Host, engine: &Engine<Folder>) -> std::path::PathBuf {
+    let within = host.plugin().join("versions").join(engine.status().installed.name);
+    if within.is_dir() { within } else { host.plugin() }
 }
 
 #[test]

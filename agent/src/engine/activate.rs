@@ -34,7 +34,7 @@ impl<T: Transport> Engine<T> {
             let dropped = self.drop_code();
             self.weigh_hook(leave, dropped)?;
         } else {
-            self.check_tree(to)?;
+            self.check_tree(to, leave)?;
             crash_point!("engine.activate.before_absorb");
             self.secure_data(&change.from, to)?;
             crash_point!("engine.activate.before_swap");
@@ -85,8 +85,9 @@ impl<T: Transport> Engine<T> {
         Ok(())
     }
 
-    /// The tree, byte for byte, against its manifest. An adopted folder has none.
-    fn check_tree(&self, to: &Tree) -> Result<(), Failure> {
+    /// The tree, byte for byte, against its manifest. An adopted folder has none. On the way back only what was signed
+    /// must be as it was: what a program left beside it (a log, a cache) ran there before, and is told.
+    fn check_tree(&mut self, to: &Tree, leave: Leave) -> Result<(), Failure> {
         let Some(digest) = to.digest else { return Ok(()) };
         let Some((manifest, _)) = self.manifest(&digest)? else {
             return Err(Failure::passing("no_manifest", "the manifest is gone; fetch it again"));
@@ -98,6 +99,14 @@ impl<T: Transport> Engine<T> {
             return Ok(());
         }
         let some = found.paths.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+        if leave == Leave::Back && found.counts.extra == found.count {
+            self.note(format!(
+                "{} files lie in the folder of {} that are not of the release ({some}); look at them, and order an \
+                 update to the same release to be rid of them",
+                found.count, to.version
+            ));
+            return Ok(());
+        }
         let words = format!("{} files of {} are not as signed ({some})", found.count, to.version);
         Err(Failure::passing("tree_changed", words))
     }
