@@ -70,7 +70,7 @@ impl From<HeartbeatError> for ApiError {
 impl From<IngestError> for ApiError {
     fn from(error: IngestError) -> Self {
         match error {
-            IngestError::Full | IngestError::Unavailable => Self::busy(),
+            IngestError::Full | IngestError::Held | IngestError::Unavailable => Self::busy(),
             IngestError::Unauthorized(why) => unauthorized(why),
             IngestError::Failed => Self::internal(error),
         }

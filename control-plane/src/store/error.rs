@@ -55,6 +55,13 @@ impl StoreError {
         }
     }
 
+    /// Whether the database gave this transaction up for another one (class 40 of SQLSTATE: a deadlock, say): the same
+    /// at once goes through, as a rule.
+    pub fn was_given_up(&self) -> bool {
+        matches!(self, Self::Unavailable(sqlx::Error::Database(error))
+            if error.code().is_some_and(|code| code.starts_with("40")))
+    }
+
     /// Whether a row found no partition to go to.
     pub fn is_missing_partition(&self) -> bool {
         matches!(self, Self::Refused(sqlx::Error::Database(error))
@@ -74,8 +81,9 @@ impl From<sqlx::Error> for StoreError {
                         source: error,
                     };
                 }
-                // Classes of SQLSTATE: connection (08), resources (53), operator's hand (57), rollback for a retry (40).
-                if ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) {
+                // Classes of SQLSTATE: connection (08), resources (53), operator's hand (57), rollback for a retry (40); and
+                // a lock that did not come in time.
+                if ["08", "53", "57", "40", "55P03"].iter().any(|class| code.starts_with(class)) {
                     return Self::Unavailable(error);
                 }
                 Self::Refused(error)

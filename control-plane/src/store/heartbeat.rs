@@ -1,5 +1,7 @@
 //! What a batch of heartbeats reads and writes: a few statements for hundreds of plugins.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use plugmend_shared::{
     ids::{BootId, MerchantId, PluginId},
@@ -54,17 +56,23 @@ impl Known {
     }
 }
 
-/// The plugins among `ids` that exist, held until the transaction ends. They are locked in the order of their ids, so
-/// that overlapping batches never wait for each other in a circle.
+/// How long a batch waits for a row that somebody else holds beside the plugins' own, in milliseconds.
+const PATIENCE_MS: &str = "3000";
+
+/// The plugins among `ids` that exist and that nobody else holds, held until the transaction ends, in the order of their
+/// ids. A batch waits for no plugin: one row in the hands of a person who went for a coffee would hold up hundreds.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn lock(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Known>, StoreError> {
+pub async fn lock_free(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Known>, StoreError> {
+    sqlx::query_scalar!("SELECT set_config('lock_timeout', $1, true)", PATIENCE_MS)
+        .fetch_one(&mut **tx)
+        .await?;
     let rows = sqlx::query!(
         r#"SELECT id, merchant_id, agent_managed, capabilities, product, cms, plugin_version, heartbeat_boot_id, heartbeat_seq,
              heartbeat_sent_at AS "heartbeat_sent_at: SqlTimestamp", secret_hash, secret_previous_hash,
              secret_previous_until AS "secret_previous_until: SqlTimestamp"
-           FROM merchant_plugins WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE"#,
+           FROM merchant_plugins WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"#,
         ids
     )
     .fetch_all(&mut **tx)
@@ -91,6 +99,17 @@ pub async fn lock(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Known>, StoreError> {
             },
         })
         .collect())
+}
+
+/// Which of `ids` there are, whoever holds them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn existing(tx: &mut Tx, ids: &[Uuid]) -> Result<HashSet<PluginId>, StoreError> {
+    let found = sqlx::query_scalar!("SELECT id FROM merchant_plugins WHERE id = ANY ($1)", ids)
+        .fetch_all(&mut **tx)
+        .await?;
+    Ok(found.into_iter().map(PluginId).collect())
 }
 
 /// Windows of many plugins, column by column.

@@ -1,6 +1,6 @@
 //! One transaction for many heartbeats.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use plugmend_shared::{
@@ -34,12 +34,18 @@ pub(super) async fn commit(
     ids.sort_unstable();
     ids.dedup();
     let mut tx = db.begin().await?;
-    let known: HashMap<PluginId, Known> = heartbeat::lock(&mut tx, &ids)
+    let known: HashMap<PluginId, Known> = heartbeat::lock_free(&mut tx, &ids)
         .await?
         .into_iter()
         .map(|known| (known.id, known))
         .collect();
-    let plan = Plan::make(arrivals, known.clone(), now);
+    ids.retain(|id| !known.contains_key(&PluginId(*id)));
+    let held = if ids.is_empty() {
+        HashSet::new()
+    } else {
+        heartbeat::existing(&mut tx, &ids).await?
+    };
+    let plan = Plan::make(arrivals, known.clone(), &held, now);
     heartbeat::append_windows(&mut tx, &plan.windows, now).await?;
     heartbeat::update_latest(&mut tx, &plan.latest, now).await?;
     for (id, capabilities) in &plan.declared {
@@ -84,11 +90,20 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn make(arrivals: &'a [Arrival], mut known: HashMap<PluginId, Known>, now: Timestamp) -> Self {
+    fn make(
+        arrivals: &'a [Arrival],
+        mut known: HashMap<PluginId, Known>,
+        held: &HashSet<PluginId>,
+        now: Timestamp,
+    ) -> Self {
         let mut plan = Self::default();
         for arrival in arrivals {
             let heartbeat = &arrival.heartbeat;
-            let verdict = authorize(arrival, known.get(&heartbeat.plugin_id), now);
+            let verdict = if held.contains(&heartbeat.plugin_id) {
+                Err(IngestError::Held)
+            } else {
+                authorize(arrival, known.get(&heartbeat.plugin_id), now)
+            };
             if verdict.is_ok() {
                 for window in &heartbeat.windows {
                     plan.windows.push(heartbeat.merchant_id, heartbeat.plugin_id, window);

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use plugmend_shared::{clock::Clock, protocol::command::Command};
 use tokio::{
-    sync::{Mutex, mpsc},
-    time::{Instant, timeout_at},
+    sync::{Mutex, mpsc, oneshot},
+    time::{Instant, sleep, timeout_at},
 };
 
 use super::{Arrival, IngestError, Item, batch, models::Fleet};
@@ -17,6 +17,13 @@ use crate::{
 
 /// A heartbeat that waited longer is not worth committing: its sender has gone and will come back.
 const STALE: Duration = Duration::from_secs(15);
+/// After these, plugins that somebody else holds are tried again: most are held for the length of an order's transaction.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(10),
+    Duration::from_millis(40),
+    Duration::from_millis(150),
+    Duration::ZERO,
+];
 /// How far ahead partitions are made when one is found missing.
 const AHEAD: SignedDuration = SignedDuration::from_hours(3 * 24);
 
@@ -30,20 +37,42 @@ pub(super) struct Flusher {
 }
 
 type Outcome = Result<Vec<Command>, IngestError>;
+type Answer = oneshot::Sender<Outcome>;
 
 impl Flusher {
     /// Commits batches until the queue is closed and empty.
     pub async fn run(self) {
         while let Some(mut items) = self.gather().await {
             items.retain(|item| item.since.elapsed() < STALE && !item.answer.is_closed());
-            let (arrivals, answers): (Vec<_>, Vec<_>) =
-                items.into_iter().map(|item| (item.arrival, item.answer)).unzip();
-            let outcomes = self.commit_all(&arrivals).await;
-            for (answer, outcome) in answers.into_iter().zip(outcomes) {
+            let mut batch: Vec<_> = items.into_iter().map(|item| (item.arrival, item.answer)).collect();
+            for pause in PAUSES {
+                batch = self.commit_free(batch).await;
+                if batch.is_empty() {
+                    break;
+                }
+                sleep(pause).await;
+            }
+            for (arrival, answer) in batch {
+                tracing::warn!(plugin = %arrival.heartbeat.plugin_id, "not stored: its row is held by somebody else");
+                let _gone = answer.send(Err(IngestError::Held));
+            }
+        }
+    }
+
+    /// Commits and answers the heartbeats of plugins that nobody else holds; the others come back.
+    async fn commit_free(&self, batch: Vec<(Arrival, Answer)>) -> Vec<(Arrival, Answer)> {
+        let (arrivals, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let outcomes = self.commit_all(&arrivals).await;
+        let mut held = Vec::new();
+        for ((arrival, answer), outcome) in arrivals.into_iter().zip(answers).zip(outcomes) {
+            if matches!(outcome, Err(IngestError::Held)) {
+                held.push((arrival, answer));
+            } else {
                 // The sender may have hung up; its heartbeat is stored all the same.
                 let _gone = answer.send(outcome);
             }
         }
+        held
     }
 
     /// The next batch; none when the queue is closed.
@@ -101,6 +130,7 @@ impl Flusher {
                 store::telemetry::ensure_partitions(&self.db, first, last).await?;
                 batch::commit(&self.db, arrivals, &self.fleet, now).await
             }
+            Err(error) if error.was_given_up() => batch::commit(&self.db, arrivals, &self.fleet, now).await,
             other => other,
         }
     }

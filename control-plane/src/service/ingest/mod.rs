@@ -53,6 +53,9 @@ pub enum IngestError {
     /// The database is away; nothing was taken.
     #[error("the database is not available")]
     Unavailable,
+    /// Somebody else holds the plugin's row; nothing was taken.
+    #[error("the plugin is in somebody else's hands in the database")]
+    Held,
     /// The sender is not who it says it is.
     #[error("{0}")]
     Unauthorized(&'static str),
