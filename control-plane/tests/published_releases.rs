@@ -127,6 +127,32 @@ async fn a_blocked_release_is_offered_no_more_at_once() {
 }
 
 #[tokio::test]
+async fn a_block_waits_for_a_plugin_before_it_holds_an_order() {
+    let (plane, ..) = published().await;
+    let plugin = plane.agent_plugin().await;
+    order(&plane, &plugin, "1.0.0").await.expect(201);
+    // As a heartbeat does: first the plugin, then its orders.
+    let mut heartbeat = plane.database.db.begin().await.unwrap();
+    let lock = |sql: &'static str| sqlx::query(sql);
+    lock("SELECT FROM merchant_plugins FOR NO KEY UPDATE").execute(&mut *heartbeat).await.unwrap();
+    let path = format!("/api/ops/releases/{PRODUCT}/1.0.0/block");
+    let block = plane.ops("POST", &path, json!({ "reason": "wrong totals" }));
+    let heartbeat = async {
+        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()
+                     AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+        while plane.database.number(waits).await == 0 {
+            assert!(tokio::time::Instant::now() < deadline, "the block does not wait for the plugin");
+            tokio::task::yield_now().await;
+        }
+        lock("SELECT FROM plugin_agent_commands FOR UPDATE NOWAIT").execute(&mut *heartbeat).await.unwrap();
+        heartbeat.rollback().await.unwrap();
+    };
+    let (blocked, ()) = tokio::join!(block, heartbeat);
+    assert_eq!(blocked.expect(200)["orders_ended"], 1);
+}
+
+#[tokio::test]
 async fn a_signed_revocation_ends_the_orders_for_a_release() {
     let (plane, mut engineers, built) = published().await;
     let plugin = plane.agent_plugin().await;

@@ -229,7 +229,8 @@ pub async fn set_block(
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends the orders to install a release that were not sent yet; what is on its way is not sent again.
+/// Ends the orders to install a release that were not sent yet; what is on its way is not sent again. Their plugins are
+/// held first, in the order in which heartbeats hold them: without that, both wait for each other in a circle.
 ///
 /// # Errors
 /// When the database fails.
@@ -240,6 +241,17 @@ pub async fn fail_waiting_orders(
     words: &str,
     now: Timestamp,
 ) -> Result<Vec<PluginId>, StoreError> {
+    sqlx::query_scalar!(
+        "SELECT id FROM merchant_plugins WHERE id IN (
+           SELECT merchant_plugin_id FROM plugin_agent_commands
+           WHERE status IN ('pending', 'sent', 'acknowledged', 'executing') AND command_type IN ('update', 'rollback')
+             AND command_payload ->> 'product' = $1 AND command_payload ->> 'version' = $2)
+         ORDER BY id FOR NO KEY UPDATE",
+        product.as_str(),
+        version.to_string()
+    )
+    .fetch_all(&mut **tx)
+    .await?;
     let ended = sqlx::query_scalar!(
         "WITH on_its_way AS (
            UPDATE plugin_agent_commands SET max_retries = retry_count, expires_at = least(expires_at, $4)

@@ -13,6 +13,8 @@ pub struct Standing {
     pub autopatch_enabled: bool,
     /// Whether an order to go back was given to the same plugin after it.
     pub called_back: bool,
+    /// Whether the release that it is to install was blocked or revoked meanwhile.
+    pub release_stopped: bool,
 }
 
 /// Why an order no longer stands, in words; `None` when it does.
@@ -22,6 +24,9 @@ pub fn withdrawn(standing: &Standing) -> Option<&'static str> {
     }
     if standing.called_back {
         return Some("an order to go back was given after it");
+    }
+    if standing.release_stopped {
+        return Some("its release was blocked or revoked");
     }
     match standing.attempt.as_deref() {
         None | Some("pending" | "staging" | "applying") => {}
@@ -41,6 +46,7 @@ mod tests {
             automatic: true,
             autopatch_enabled: true,
             called_back: false,
+            release_stopped: false,
         }
     }
 
@@ -55,6 +61,14 @@ mod tests {
             let attempt = Some(attempt.to_owned());
             assert!(withdrawn(&Standing { attempt, ..standing() }).is_some());
         }
+        let release_stopped = true;
+        assert!(
+            withdrawn(&Standing {
+                release_stopped,
+                ..standing()
+            })
+            .is_some()
+        );
         let called_back = true;
         assert!(
             withdrawn(&Standing {

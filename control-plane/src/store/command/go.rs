@@ -22,7 +22,12 @@ pub async fn standing(db: &Db, plugin_id: PluginId, id: CommandId) -> Result<Opt
                SELECT 1 FROM plugin_agent_commands back
                WHERE back.merchant_plugin_id = command.merchant_plugin_id AND back.command_type = 'rollback'
                  AND back.status IN ('pending', 'sent', 'acknowledged', 'executing')
-                 AND back.created_at >= command.created_at AND back.id <> command.id) AS "called_back!"
+                 AND back.created_at >= command.created_at AND back.id <> command.id) AS "called_back!",
+             EXISTS (
+               SELECT 1 FROM releases
+               WHERE command.command_type IN ('update', 'rollback')
+                 AND product = command.command_payload ->> 'product' AND version = command.command_payload ->> 'version'
+                 AND (blocked_at IS NOT NULL OR revoked_at IS NOT NULL)) AS "release_stopped!"
            FROM plugin_agent_commands command
            LEFT JOIN plugin_autopatch_attempts attempt ON attempt.id = command.attempt_id
            WHERE command.id = $1 AND command.merchant_plugin_id = $2"#,
