@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use plugmend_shared::ids::CommandId;
+use plugmend_shared::{
+    ids::CommandId,
+    protocol::{command::Fail, problem::Problem},
+};
 use tokio::{sync::watch, time::sleep};
 use tracing::warn;
 
@@ -64,9 +67,11 @@ async fn send_all(common: &Common) -> Result<bool, StoreError> {
         common.board.outcome(&result, common.clock.now());
         match result {
             Ok(()) => common.kept.answered(id, &answer)?,
-            // It ended without us (timed out, cancelled), or was never ours: saying it again changes nothing.
             Err(ClientError::Refused(problem)) => {
                 warn!(%id, code = problem.code, "the control plane does not take the result: {}", problem.title);
+                if !settled_without(common, id, &answer, &problem).await {
+                    return Ok(false);
+                }
                 common.kept.answered(id, &answer)?;
             }
             Err(error) => {
@@ -76,6 +81,30 @@ async fn send_all(common: &Common) -> Result<bool, StoreError> {
         }
     }
     Ok(true)
+}
+
+/// Whether nothing more is to be said about a result that was refused. Where the order ended without us (timed out,
+/// cancelled) or was never ours, saying it again changes nothing. Where the words themselves are not taken, plain ones
+/// end the order: else it would hold up the next ones until its time is over.
+async fn settled_without(common: &Common, id: CommandId, answer: &Answer, problem: &Problem) -> bool {
+    if matches!(problem.status, 404 | 409) {
+        return true;
+    }
+    let result = common.client.fail(id, &unreportable(answer, problem)).await;
+    matches!(result, Ok(()) | Err(ClientError::Refused(_)))
+}
+
+fn unreportable(answer: &Answer, problem: &Problem) -> Fail {
+    let (was, generation) = match answer {
+        Answer::Ack(ack) => ("was carried out", ack.generation),
+        Answer::Fail(fail) => ("failed", fail.generation),
+    };
+    Fail {
+        error: format!("unreportable: the order {was}; the report was refused as {}", problem.code),
+        retryable: Some(false),
+        result: None,
+        generation,
+    }
 }
 
 async fn send(common: &Common, id: CommandId, answer: &Answer) -> Result<(), ClientError> {

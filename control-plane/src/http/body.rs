@@ -1,5 +1,7 @@
 //! Bodies: bounded, JSON, and refused in words that a person can act on.
 
+use std::borrow::Cow;
+
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, Request},
@@ -41,17 +43,29 @@ fn too_large(limit: usize) -> ApiError {
         .detail(format!("at most {limit} bytes are taken"))
 }
 
-/// Reads JSON.
+/// Reads JSON. A NUL character in a text comes out as U+FFFD: Postgres can not store it, and to refuse it would let a
+/// plugin silence its agent, or a program's last words keep an order's end from being told.
 ///
 /// # Errors
 /// 400 `missing_required_fields` when a field is not there, `malformed_json` when it is not JSON (not UTF-8, nested
 /// too deeply, cut off), `invalid_field` when a field holds something else than it should.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    // Postgres can not store it, and no honest text holds it.
-    if bytes.windows(NUL_ESCAPE.len()).any(|window| window == NUL_ESCAPE) {
-        return Err(ApiError::bad_request("malformed_json", "The body is not JSON").detail("it holds a NUL character"));
+    serde_json::from_slice(&without_nul(bytes)).map_err(|error| refuse(&error))
+}
+
+/// The same JSON with each escaped NUL (RFC 8259 section 7) replaced. As a character it is no JSON and is refused anyway.
+fn without_nul(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let mut replaced = Cow::Borrowed(bytes);
+    let mut at = 0;
+    while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
+        at += found;
+        // What stands behind a backslash is escaped by it, also when it is a backslash.
+        if bytes[at..].starts_with(NUL_ESCAPE) {
+            replaced.to_mut()[at..at + NUL_ESCAPE.len()].copy_from_slice(REPLACEMENT_ESCAPE);
+        }
+        at += 2;
     }
-    serde_json::from_slice(bytes).map_err(|error| refuse(&error))
+    replaced
 }
 
 /// Reads a type out of JSON that was read before.
@@ -63,6 +77,7 @@ pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Ap
 }
 
 const NUL_ESCAPE: &[u8] = b"\\u0000";
+const REPLACEMENT_ESCAPE: &[u8] = b"\\ufffd";
 
 fn refuse(error: &serde_json::Error) -> ApiError {
     let words = error.to_string();
@@ -76,4 +91,29 @@ fn refuse(error: &serde_json::Error) -> ApiError {
     // serde's words name the field and the place, and repeat at most the offending value: cut, so that a hostile value
     // does not fill the log.
     ApiError::bad_request(code, title).detail(words.chars().take(300).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_character_comes_out_as_the_replacement_character() {
+        let read: String = parse(br#""a\u0000b""#).unwrap();
+        assert_eq!(read, "a\u{fffd}b");
+    }
+
+    #[test]
+    fn the_six_characters_themselves_are_a_text_like_any_other() {
+        for (json, text) in [
+            (r#""\\u0000""#, r"\u0000"),
+            (r#""\\\u0000""#, "\\\u{fffd}"),
+            (r#""u0000""#, "u0000"),
+            (r#""\\\\u0000 \"""#, r#"\\u0000 ""#),
+        ] {
+            assert_eq!(parse::<String>(json.as_bytes()).unwrap(), text, "{json}");
+        }
+        assert!(parse::<String>(b"\"\\").is_err());
+        assert!(parse::<String>(b"\"a\0b\"").is_err());
+    }
 }
