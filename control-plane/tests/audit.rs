@@ -80,7 +80,7 @@ impl Log {
     async fn verify(&self) -> Report {
         let mut verifier = Verifier::new(self.witnessed());
         let db = &self.database.db;
-        for line in audit_chain::export(db, 0, 1000).await.unwrap() {
+        for line in audit_chain::export(db, 0, 10_000).await.unwrap() {
             // Through its written form, as a file has it.
             verifier.line(&serde_json::from_str(&serde_json::to_string(&line).unwrap()).unwrap());
         }
@@ -286,4 +286,40 @@ async fn ops_are_told_once_when_an_agent_witnesses_what_is_gone() {
         newest.heard(db, &held).await.unwrap();
     }
     assert_eq!(log.database.number(told).await, 1);
+}
+
+#[tokio::test]
+async fn the_first_sealing_of_a_long_trail_is_no_tampering() {
+    let log = Log::with(0).await;
+    log.database
+        .run(
+            "INSERT INTO plugin_audit (actor_type, action, details, created_at)
+             SELECT 'system', 'did ' || n, '{}', now() - interval '90 days' + n * interval '1 minute'
+             FROM generate_series(1, 2500) AS n",
+        )
+        .await;
+    log.seal().await.unwrap();
+    assert_eq!(log.verify().await.findings, [], "others still wait for their places");
+    while log.seal().await.unwrap().1 {}
+    let report = log.verify().await;
+    assert_eq!((report.entries, report.covered, report.checkpoints), (2500, 2500, 3));
+    assert_eq!(report.findings, []);
+    log.entry(1).await;
+    log.seal().await.unwrap();
+    assert_eq!(log.verify().await.findings, []);
+}
+
+#[tokio::test]
+async fn a_file_of_checkpoints_that_grew_large_is_put_aside_and_still_witnesses() {
+    let log = Log::with(3).await;
+    let file = log.outside.path().join("checkpoints");
+    let notes_so_far = std::fs::read(&file).unwrap();
+    std::fs::write(&file, [vec![b'\n'; 64 * 1024 * 1024], notes_so_far].concat()).unwrap();
+    log.entry(3).await;
+    log.seal().await.unwrap();
+    assert_eq!(log.witnessed().iter().map(|checkpoint| checkpoint.size).collect::<Vec<_>>(), [4]);
+    // Before anything is in the new file, the one put aside speaks.
+    std::fs::remove_file(&file).unwrap();
+    log.tamper("DELETE FROM audit_leaves WHERE seq >= 2; DELETE FROM audit_checkpoints WHERE size > 2").await;
+    assert!(matches!(log.seal().await, Err(SealError::Behind { has: 2, witnessed: 3, .. })));
 }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use plugmend_shared::audit::{
     checkpoint::{Checkpoint, CheckpointError, LogKey, notes},
     merkle::Tree,
+    verify::BATCH,
 };
 use ring::signature::Ed25519KeyPair;
 use serde_json::json;
@@ -23,12 +24,11 @@ use crate::{
     store::{Db, StoreError, Tx, audit_chain, outbox},
 };
 
-/// Entries that get their places in one transaction.
-const AT_ONCE: usize = 1000;
 /// Checkpoints that are copied to the file at once.
 const COPIED_AT_ONCE: i64 = 1000;
-/// The file of checkpoints is read up to this size, in bytes: a million checkpoints and more.
-const MAX_FILE: u64 = 512 * 1024 * 1024;
+/// At this size, in bytes, the file of checkpoints is put aside under a name of its own, and a new one is begun: some
+/// 300,000 checkpoints, two weeks of the busiest fleet.
+const ROLL: u64 = 64 * 1024 * 1024;
 
 /// Why nothing was sealed.
 #[derive(Debug, Error)]
@@ -110,7 +110,7 @@ impl Sealer {
         let witnessed = self.witnessed()?;
         let sealed = self.seal_waiting(witnessed, now).await?;
         self.copy_to_file(witnessed).await?;
-        Ok((sealed, sealed >= AT_ONCE as u64))
+        Ok((sealed, sealed >= BATCH))
     }
 
     async fn seal_waiting(&self, witnessed: u64, now: Timestamp) -> Result<u64, SealError> {
@@ -126,7 +126,7 @@ impl Sealer {
                 path: self.file(),
             });
         }
-        let waiting = audit_chain::waiting(&mut tx, i64::try_from(AT_ONCE).unwrap_or(i64::MAX)).await?;
+        let waiting = audit_chain::waiting(&mut tx, i64::try_from(BATCH).unwrap_or(i64::MAX)).await?;
         if waiting.is_empty() {
             // At once, and not when the connection is next used: the turn goes to whoever asks then.
             tx.rollback().await.map_err(StoreError::from)?;
@@ -172,20 +172,29 @@ impl Sealer {
         Ok(newest.tree)
     }
 
-    /// How many entries the newest checkpoint in the file covers.
+    /// How many entries the newest checkpoint outside covers. A file that has just been begun says nothing yet: then
+    /// the one that was put aside last does.
     fn witnessed(&self) -> Result<u64, SealError> {
         let path = self.file();
-        let failed = |source| SealError::File {
-            path: path.clone(),
-            source,
-        };
-        match tail(&path) {
+        match self.newest_in(&path) {
+            Ok(0) => {
+                let aside = put_aside(&path).map_err(|source| SealError::File { path, source })?;
+                let Some(path) = aside else { return Ok(0) };
+                self.newest_in(&path).map_err(|source| SealError::File { path, source })
+            }
+            Ok(size) => Ok(size),
+            Err(source) => Err(SealError::File { path, source }),
+        }
+    }
+
+    fn newest_in(&self, path: &Path) -> io::Result<u64> {
+        match tail(path) {
             Ok(text) => {
                 let good = |note: &String| Checkpoint::verify(note, &self.key).ok();
                 Ok(notes(&text).iter().rev().find_map(good).map_or(0, |newest| newest.size))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(error),
         }
     }
 
@@ -195,8 +204,42 @@ impl Sealer {
             return Ok(());
         }
         let path = self.file();
-        append(&path, &missing.concat()).map_err(|source| SealError::File { path, source })
+        roll(&path, witnessed)
+            .and_then(|()| append(&path, &missing.concat()))
+            .map_err(|source| SealError::File { path, source })
     }
+}
+
+/// Puts a file that has grown large aside, as `checkpoints.<entries it has witnessed>`.
+fn roll(path: &Path, witnessed: u64) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(file) if file.len() >= ROLL => fs::rename(path, path.with_extension(witnessed.to_string())),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The file that was put aside last, if any.
+fn put_aside(path: &Path) -> io::Result<Option<PathBuf>> {
+    let Some(dir) = path.parent() else { return Ok(None) };
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut newest: Option<(u64, PathBuf)> = None;
+    for entry in entries {
+        let found = entry?.path();
+        let size = found.extension().and_then(|number| number.to_str()?.parse().ok());
+        let Some(size) = size.filter(|_| found.file_stem() == path.file_name()) else {
+            continue;
+        };
+        if newest.as_ref().is_none_or(|(known, _)| size > *known) {
+            newest = Some((size, found));
+        }
+    }
+    Ok(newest.map(|(_, path)| path))
 }
 
 /// The end of a file, in bytes: enough for the newest checkpoints.
@@ -220,9 +263,6 @@ const SIGNATURE: char = '\u{2014}';
 
 fn tail_of(file: &mut fs::File) -> io::Result<Vec<u8>> {
     let len = file.metadata()?.len();
-    if len > MAX_FILE {
-        return Err(io::Error::other("it is larger than 512 MiB; move it away and keep it"));
-    }
     file.seek(SeekFrom::Start(len.saturating_sub(TAIL)))?;
     let mut bytes = Vec::new();
     file.take(TAIL).read_to_end(&mut bytes)?;
@@ -317,11 +357,7 @@ impl NewestCheckpoint {
         if !is_beyond() {
             return Ok(());
         }
-        let has = {
-            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            known.told = claimed.size;
-            known.size
-        };
+        let has = self.known.read().unwrap_or_else(PoisonError::into_inner).size;
         tracing::error!(
             has,
             witnessed = claimed.size,
@@ -336,6 +372,8 @@ impl NewestCheckpoint {
         };
         outbox::put(&mut tx, &event).await?;
         tx.commit().await?;
+        // Not before: two events do less harm than none.
+        self.known.write().unwrap_or_else(PoisonError::into_inner).told = claimed.size;
         Ok(())
     }
 

@@ -234,8 +234,12 @@ pub async fn without_place(db: &Db, limit: i64) -> Result<Vec<ExportedEntry>, St
 /// When the database fails.
 pub async fn witnessed(db: &Db, limit: i64) -> Result<Vec<String>, StoreError> {
     let notes = sqlx::query_scalar!(
-        r#"SELECT DISTINCT telemetry ->> 'audit' AS "note!" FROM merchant_plugins
-           WHERE telemetry ? 'audit' AND agent_managed LIMIT $1"#,
+        r#"SELECT note AS "note!" FROM (
+             SELECT DISTINCT telemetry ->> 'audit' AS note FROM merchant_plugins
+             WHERE telemetry ? 'audit' AND agent_managed) AS held
+           ORDER BY CASE WHEN split_part(note, E'\n', 2) ~ '^[0-9]{1,18}$' THEN split_part(note, E'\n', 2)::bigint ELSE 0 END DESC,
+             note
+           LIMIT $1"#,
         limit
     )
     .fetch_all(db.pool())

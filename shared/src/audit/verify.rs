@@ -11,6 +11,8 @@ use crate::ids::Digest;
 /// How far an entry's own time may be from that of the checkpoints around it: long transactions, clocks that differ,
 /// and what waited while nobody sealed.
 const TOLERANCE: SignedDuration = SignedDuration::from_hours(1);
+/// Entries that get their places under one checkpoint, at most: after so many at once, others may still wait.
+pub const BATCH: u64 = 1000;
 /// More findings than this are not listed; one is enough.
 const MAX_FINDINGS: usize = 100;
 
@@ -95,6 +97,8 @@ pub struct Verifier {
     tree: Tree,
     /// The last checkpoint that held.
     held: Option<Checkpoint>,
+    /// The last that held and left nothing waiting: what comes after it was written after it.
+    base: Option<Checkpoint>,
     broken: bool,
     report: Report,
 }
@@ -119,6 +123,7 @@ impl Verifier {
             checkpoints: by_size,
             tree: Tree::default(),
             held: None,
+            base: None,
             broken: false,
             report,
         }
@@ -156,9 +161,8 @@ impl Verifier {
 
     fn without_place(&mut self, line: &ExportedEntry) {
         self.report.waiting += 1;
-        let newest = self.checkpoints.values().next_back();
-        if let (Some(entry), Some(newest)) = (&line.entry, newest)
-            && newest.at.duration_since(entry.created_at()) > TOLERANCE
+        if let (Some(entry), Some(base)) = (&line.entry, &self.base)
+            && base.at.duration_since(entry.created_at()) > TOLERANCE
         {
             self.find(Finding::PutIn(entry.id));
         }
@@ -173,11 +177,12 @@ impl Verifier {
             .next()
             .map(|(_, checkpoint)| checkpoint);
         let late = next.is_some_and(|next| at.duration_since(next.at) > TOLERANCE);
-        // What the first checkpoint covers was there before anybody sealed.
+        // What the first checkpoint covers was there before anybody sealed; what comes after a full batch may have waited
+        // as long as that.
         let early = self
-            .held
+            .base
             .as_ref()
-            .is_some_and(|held| held.at.duration_since(at) > TOLERANCE);
+            .is_some_and(|base| base.at.duration_since(at) > TOLERANCE);
         if late || early {
             self.find(Finding::Misdated(seq));
         }
@@ -186,6 +191,10 @@ impl Verifier {
     fn compare(&mut self, checkpoint: Checkpoint) {
         self.report.covered = checkpoint.size;
         if checkpoint.root == self.tree.root() {
+            let before = self.held.as_ref().map_or(0, |held| held.size);
+            if checkpoint.size - before < BATCH {
+                self.base = Some(checkpoint.clone());
+            }
             self.held = Some(checkpoint);
         } else if !self.broken {
             // Everything after a change differs too: the first says where.
