@@ -221,6 +221,35 @@ fn nobody_signs_for_files_that_were_changed() {
 }
 
 #[test]
+fn a_tampered_workspace_deceives_no_signer() {
+    let people = Engineers::begin();
+    let folder = people.folder(&[("index.js", "one")]);
+    people.ok_in("ws", &["build", &folder, "--version", "1.0.0"]);
+    for name in ["a", "b"] {
+        people.ok_in("ws", &["sign", "--key", name]);
+    }
+    people.as_published();
+    // Somebody adds a release, and makes it look as if it had been published.
+    let folder = people.folder(&[("index.js", "evil")]);
+    people.ok_in("ws", &["build", &folder, "--version", "2.0.0"]);
+    let published = people.path(&format!("ws/metadata/{PRODUCT}.json"));
+    let honest = fs::read(&published).unwrap();
+    fs::copy(people.staged(PRODUCT), &published).unwrap();
+    let said = people.ok_in("ws", &["sign", "--key", "a"]).to_string();
+    assert!(said.contains("NOT signed by those who may") && said.contains("releases 2.0.0"), "{said}");
+    // A lower minimum and a release that is gone are no smaller news.
+    fs::write(&published, honest).unwrap();
+    people.ok_in("ws", &["minimum", "2.0.0"]);
+    let said = people.ok_in("ws", &["sign", "--key", "b"]).to_string();
+    assert!(said.contains("lowest version that may be installed: 2.0.0 (it was none)"), "{said}");
+    // Nor does a repository of somebody's own pass for the one that the key has signed under.
+    let others = Engineers::begin();
+    others.as_published();
+    fs::copy(others.path("ws/metadata/1.root.json"), people.path("ws/metadata/1.root.json")).unwrap();
+    people.refused("ws", &["sign", "--key", "a"], 3, "begins with the root");
+}
+
+#[test]
 fn the_same_folder_gives_the_same_bytes() {
     let people = Engineers::begin();
     let folder = people.folder(&[("index.js", "one"), ("b.js", &"two ".repeat(40_000))]);

@@ -1,5 +1,6 @@
 //! Releases: made on an engineer's machine, signed by several people on theirs, published by one.
 
+mod before;
 mod build;
 mod deltas;
 mod descriptor;
@@ -9,6 +10,7 @@ pub mod keys;
 mod list;
 mod metadata;
 mod publish;
+mod review;
 mod revoke;
 mod rotate;
 mod sign;

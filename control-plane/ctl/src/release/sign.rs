@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use plugmend_shared::{
-    ids::Product,
-    tuf::{Envelope, Role as _, Root, TOP_LEVEL, Targets, product, sign::SigningKey},
+    ids::Digest,
+    tuf::{Envelope, sign::SigningKey},
 };
 use serde_json::json;
 
 use super::{
     Place,
-    deltas::StoredRelease,
+    before::Before,
     keys,
     metadata::{Staged, for_signers},
+    review::review,
     status,
     workspace::{self, Workspace},
 };
@@ -34,6 +35,10 @@ pub struct Arguments {
     /// Sign although the release's files are not in this workspace to be checked.
     #[arg(long)]
     without_files: bool,
+    /// The SHA-256 of the repository's first root (`1.root.json`), from whoever made it: what is compared with is checked
+    /// from there. Remembered beside the key, in `<key>.root`.
+    #[arg(long)]
+    root: Option<Digest>,
 }
 
 /// Arguments of `release collect`.
@@ -61,83 +66,28 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Output> {
         return Err(Refused(format!("the key {} may not sign any of what is staged", key.id())).into());
     }
     let mut words = Lines::default();
+    let before = Before::read(&workspace, &arguments.key, arguments.root)?;
+    before.notes().iter().for_each(|note| words.add(format_args!("{note}")));
     let mut signed = Vec::new();
     for mut document in staged {
         words.add(format_args!("{} version {}:", document.role, document.version));
-        for line in review(&workspace, &document, arguments.without_files)? {
-            words.add(format_args!("  {line}"));
-        }
+        let changes = review(&workspace, &before, &document, arguments.without_files)?;
+        changes.iter().for_each(|line| words.add(format_args!("  {line}")));
         add(&workspace, &mut document, &key)?;
-        signed.push(json!({ "role": document.role, "version": document.version }));
+        before.remember()?;
+        signed.push(json!({ "role": document.role, "version": document.version, "changes": changes }));
     }
     let (state, data) = status::describe(&workspace)?;
     words.add(format_args!("signed with {}\n\n{state}", key.id()));
     Ok(Output::new(
         words,
-        json!({ "keyid": key.id(), "signed": signed, "status": data }),
+        json!({ "keyid": key.id(), "notes": before.notes(), "signed": signed, "status": data }),
     ))
 }
 
 fn add(workspace: &Workspace, document: &mut Staged, key: &SigningKey) -> anyhow::Result<()> {
     document.envelope.sign(key)?;
     workspace.put_envelope(&document.role, &document.envelope)
-}
-
-/// What a signature stands for, in words; the release's files are checked, since a signature vouches for them.
-fn review(workspace: &Workspace, document: &Staged, without_files: bool) -> anyhow::Result<Vec<String>> {
-    if document.role == Root::KIND {
-        let root: Root = document.envelope.read(&document.role)?;
-        let line = |name: &&str| {
-            root.roles
-                .get(*name)
-                .map(|r| format!("{name}: {} of {} keys", r.threshold, r.keyids.len()))
-        };
-        return Ok(TOP_LEVEL.iter().filter_map(line).collect());
-    }
-    let targets: Targets = document.envelope.read(&document.role)?;
-    if document.role == Targets::KIND {
-        let roles = targets.delegations.iter().flat_map(|d| d.roles.iter().flatten());
-        return Ok(roles
-            .map(|r| format!("releases of {}: {} of {} keys", r.name, r.threshold, r.keyids.len()))
-            .collect());
-    }
-    let product: Product = document.role.parse()?;
-    let before = workspace.published::<Targets>(&document.role)?;
-    let before = before
-        .map(|d| product::releases(&product, &d.signed))
-        .transpose()?
-        .unwrap_or_default();
-    let mut lines = Vec::new();
-    for release in product::releases(&product, &targets)? {
-        if before.contains(&release) {
-            continue;
-        }
-        let version = &release.version;
-        if let Some(revoked) = &release.revoked {
-            lines.push(format!("revokes {version}: {}", revoked.reason));
-            continue;
-        }
-        let checked = StoredRelease::open(workspace, &product, &release);
-        let how = match checked {
-            Ok(stored) => format!(
-                "impact {:?}, {} files, checked",
-                stored.manifest.impact,
-                stored.manifest.files.len()
-            ),
-            Err(_) if without_files => "NOT CHECKED".to_owned(),
-            Err(e) => {
-                return Err(e.context(format!(
-                    "the files of {version} can not be checked; fetch them into the workspace, or sign blindly with \
-                     --without-files"
-                )));
-            }
-        };
-        lines.push(format!("releases {version} ({how}), digest {}", release.digest));
-    }
-    if lines.is_empty() {
-        lines.push("no change of releases".to_owned());
-    }
-    Ok(lines)
 }
 
 /// Takes over signatures that were given elsewhere.
