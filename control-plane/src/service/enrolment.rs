@@ -178,7 +178,7 @@ impl Enrolment {
         now: Timestamp,
     ) -> Result<PluginId, EnrolmentError> {
         if let Some(id) = token.plugin_id {
-            plugin::hand_to_agent(tx, id, &asked.product).await?;
+            plugin::hand_to_agent(tx, id, &asked.product, now).await?;
             if agent::lock(tx, id).await?.is_some() {
                 certificate::revoke_all(tx, id, "enrolled anew", now).await?;
             }

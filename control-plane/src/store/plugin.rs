@@ -111,26 +111,35 @@ pub async fn insert(tx: &mut Tx, plugin: &NewPlugin, now: Timestamp) -> Result<(
     Ok(())
 }
 
-/// Says that from now on an agent looks after the plugin: its secrets end, and its product is known.
+/// Says that from now on a new agent looks after the plugin: its secrets end, its product is known, and what was heard
+/// last was another's: neither its count nor its clock says what is news now. Orders that another agent had begun are
+/// overdue: nobody will end them.
 ///
 /// # Errors
 /// [`StoreError::Stale`] when there is no such plugin.
-pub async fn hand_to_agent(tx: &mut Tx, id: PluginId, product: &Product) -> Result<(), StoreError> {
+pub async fn hand_to_agent(tx: &mut Tx, id: PluginId, product: &Product, now: Timestamp) -> Result<(), StoreError> {
     let done = sqlx::query!(
         "UPDATE merchant_plugins
          SET agent_managed = true, product = $2, secret_hash = NULL, secret_previous_hash = NULL,
-             secret_previous_until = NULL
+             secret_previous_until = NULL, heartbeat_boot_id = NULL, heartbeat_seq = NULL, heartbeat_sent_at = NULL
          WHERE id = $1",
         id.0,
         product.as_str()
     )
     .execute(&mut **tx)
     .await?;
-    if done.rows_affected() == 1 {
-        Ok(())
-    } else {
-        Err(StoreError::Stale { what: "the plugin" })
+    if done.rows_affected() != 1 {
+        return Err(StoreError::Stale { what: "the plugin" });
     }
+    sqlx::query!(
+        "UPDATE plugin_agent_commands SET deadline_at = $2
+         WHERE merchant_plugin_id = $1 AND status IN ('sent', 'acknowledged', 'executing')",
+        id.0,
+        now.to_sqlx() as _
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// One plugin, held until the transaction ends: whoever changes what a plugin should do holds its row first.

@@ -221,7 +221,7 @@ impl Plane {
         let plugin = self.plugin().await;
         let mut tx = self.state.db.begin().await.unwrap();
         let product = "molam-pay-node".parse().unwrap();
-        plugmend_control_plane::store::plugin::hand_to_agent(&mut tx, plugin.id, &product)
+        plugmend_control_plane::store::plugin::hand_to_agent(&mut tx, plugin.id, &product, self.now())
             .await
             .unwrap();
         tx.commit().await.unwrap();
