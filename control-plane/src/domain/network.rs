@@ -15,6 +15,14 @@ pub struct Network {
     prefix: u8,
 }
 
+/// What is counted as one sender: an address, or the /64 that one subscriber of IPv6 has all to himself.
+pub fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX))),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
 /// Why a text is not a network.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("'{0}' is not an address or a network (10.0.0.0/8, fd00::/8)")]

@@ -1,7 +1,7 @@
 //! How many requests one address may make on port 8112.
 
 use std::{
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     num::NonZeroU32,
     sync::{
         Arc,
@@ -25,7 +25,7 @@ use governor::{
 use plugmend_shared::protocol::problem::codes;
 
 use super::ApiError;
-use crate::domain::network::Network;
+use crate::domain::network::{Network, subscriber};
 
 /// After so many requests, addresses that nothing was heard of lately are forgotten.
 const TIDY_EVERY: u32 = 4096;
@@ -54,7 +54,7 @@ impl AddressRates {
         if self.counted.fetch_add(1, Ordering::Relaxed) % TIDY_EVERY == TIDY_EVERY - 1 {
             self.limiter.retain_recent();
         }
-        let sender = network(self.sender(peer, headers));
+        let sender = subscriber(self.sender(peer, headers));
         let counted = self.limiter.check_key(&sender);
         counted.map_err(|wait| wait.wait_time_from(DefaultClock::default().now()))
     }
@@ -88,14 +88,6 @@ fn too_many(wait: Duration) -> Response {
     let seconds = HeaderValue::from(wait.as_secs().saturating_add(1));
     response.headers_mut().insert(header::RETRY_AFTER, seconds);
     response
-}
-
-/// One subscriber has a whole /64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX))),
-        v4 @ IpAddr::V4(_) => v4,
-    }
 }
 
 /// Counts every request to the router but those of health checks, before anything else is done.

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use axum::{Router, body::Body, extract::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use plugmend_shared::ids::PluginId;
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -16,10 +17,17 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tower::ServiceExt as _;
 
-use super::{gateway::Gateway, peer::Peer, places::Places};
+use super::{
+    gateway::Gateway,
+    peer::Peer,
+    places::Places,
+    strangers::{Stranger, Strangers},
+};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long while there is a crowd.
+const HANDSHAKE_IN_A_CROWD: Duration = Duration::from_secs(3);
 /// How long an agent's connection may stand idle: longer than the time between two heartbeats.
 const AGENT_IDLE: Duration = Duration::from_secs(200);
 /// How long a refused peer is listened to, so that it can read why.
@@ -37,7 +45,7 @@ pub struct ListenerOptions {
     /// Connections at once; more wait to be accepted.
     pub connections: u32,
     /// Connections without a good certificate at once, handshakes included; more are dropped. They can not crowd out
-    /// agents.
+    /// agents, and in a crowd no network takes more than a small part of these places.
     pub strangers: u32,
     /// Connections of one identity at once; more are closed.
     pub of_one_agent: u32,
@@ -61,8 +69,8 @@ struct Door {
     tls: TlsAcceptor,
     router: Router,
     gateway: Arc<Gateway>,
-    strangers: Arc<Semaphore>,
-    places: Arc<Places>,
+    strangers: Strangers,
+    places: Arc<Places<PluginId>>,
     stranger_patience: Duration,
     stop: watch::Receiver<bool>,
 }
@@ -84,12 +92,11 @@ pub async fn serve(
         .context("can not prepare the gateway's listener")?;
     let listener = TcpListener::from_std(listener).context("can not serve on the gateway's listener")?;
     let connections = Arc::new(Semaphore::new(options.connections as usize));
-    let strangers = Arc::new(Semaphore::new(options.strangers as usize));
     let door = Arc::new(Door {
         tls: tls.into(),
         router,
         gateway,
-        strangers,
+        strangers: Strangers::new(options.strangers),
         places: Arc::new(Places::new(options.of_one_agent)),
         stranger_patience: options.stranger_patience,
         stop: stop.clone(),
@@ -121,7 +128,7 @@ async fn accept(listener: &TcpListener, door: &Arc<Door>, connections: &Arc<Sema
         match listener.accept().await {
             Ok((tcp, address)) => {
                 // A stranger too many is dropped: it can come again, and those inside are served.
-                if let Ok(stranger) = door.strangers.clone().try_acquire_owned() {
+                if let Some(stranger) = door.strangers.enter(address.ip()) {
                     tokio::spawn(connection(door.clone(), tcp, address, (permit, stranger)));
                 }
             }
@@ -138,10 +145,15 @@ async fn connection(
     door: Arc<Door>,
     tcp: TcpStream,
     address: SocketAddr,
-    (_permit, stranger): (OwnedSemaphorePermit, OwnedSemaphorePermit),
+    (_permit, stranger): (OwnedSemaphorePermit, Stranger),
 ) {
     let _ = tcp.set_nodelay(true);
-    let Some(mut tls) = handshake(&door.tls, tcp).await else {
+    let patience = if door.strangers.is_crowded() {
+        HANDSHAKE_IN_A_CROWD
+    } else {
+        HANDSHAKE
+    };
+    let Some(mut tls) = handshake(&door.tls, tcp, patience).await else {
         return;
     };
     let shown = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
@@ -157,8 +169,8 @@ async fn connection(
     drop(place);
 }
 
-async fn handshake(acceptor: &TlsAcceptor, tcp: TcpStream) -> Option<TlsStream<TcpStream>> {
-    match timeout(HANDSHAKE, acceptor.accept(tcp).into_fallible()).await {
+async fn handshake(acceptor: &TlsAcceptor, tcp: TcpStream, patience: Duration) -> Option<TlsStream<TcpStream>> {
+    match timeout(patience, acceptor.accept(tcp).into_fallible()).await {
         Ok(Ok(tls)) => Some(tls),
         Ok(Err((error, tcp))) => {
             tracing::debug!(%error, "a TLS handshake failed");

@@ -10,6 +10,7 @@ pub mod peer;
 mod places;
 pub mod rates;
 pub(super) mod repository;
+mod strangers;
 
 use axum::{
     Router,

@@ -1,15 +1,17 @@
 //! Who is at the other end of a connection, as the TLS handshake has shown.
 
 use std::{
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::{Mutex, PoisonError},
 };
 
 use plugmend_shared::ids::{Digest, PluginId};
 use rustls_pki_types::CertificateDer;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
+use super::strangers::Stranger;
 use crate::{
+    domain::network::subscriber,
     pki::verifier::agent_name,
     service::standing::{Standings, Subscription},
 };
@@ -23,7 +25,7 @@ pub struct Peer {
     pub certificate: Option<PeerCertificate>,
     /// Its place among the strangers, until a request of it was let through: who shows a certificate that is revoked,
     /// or fenced, or nobody's, stays one.
-    stranger: Mutex<Option<OwnedSemaphorePermit>>,
+    stranger: Mutex<Option<Stranger>>,
     admitted: watch::Sender<bool>,
 }
 
@@ -44,7 +46,7 @@ impl Peer {
         address: SocketAddr,
         shown: Option<&CertificateDer<'_>>,
         standings: &Standings,
-        stranger: OwnedSemaphorePermit,
+        stranger: Stranger,
     ) -> Self {
         let certificate = shown.map(|der| {
             let plugin_id = agent_name(der).map(|name| name.plugin_id);
@@ -82,13 +84,7 @@ impl Peer {
 
     /// What requests from here are counted under: the address, or the network of an IPv6 subscriber (a /64).
     pub fn network(&self) -> IpAddr {
-        match self.address.ip().to_canonical() {
-            IpAddr::V6(address) => {
-                let high = u128::from(address) & !u128::from(u64::MAX);
-                IpAddr::V6(Ipv6Addr::from(high))
-            }
-            v4 @ IpAddr::V4(_) => v4,
-        }
+        subscriber(self.address.ip())
     }
 
     /// The address as text, for people and for evidence.
