@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use jiff::SignedDuration;
 use plugmend_shared::{clock::Clock, ids::PluginId, protocol::command::Command};
 use thiserror::Error;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 use super::{
     Recipient, take_due,
@@ -123,13 +126,30 @@ impl Polls {
 
     async fn hear(&self) -> Result<(), StoreError> {
         let mut ear = Ear::open(&self.db).await?;
+        let anybody = Notify::new();
         // What was said before we listened was not heard.
-        self.waiters.wake_everybody().await;
+        anybody.notify_one();
+        tokio::select! {
+            heard = self.pass_on(&mut ear, &anybody) => heard,
+            () = self.wake_everybody(&anybody) => Ok(()),
+        }
+    }
+
+    async fn pass_on(&self, ear: &mut Ear, anybody: &Notify) -> Result<(), StoreError> {
         loop {
             match ear.next().await? {
                 Hint::Plugins(plugins) => plugins.into_iter().for_each(|plugin| self.waiters.wake(plugin)),
-                Hint::Anybody => self.waiters.wake_everybody().await,
+                Hint::Anybody => anybody.notify_one(),
             }
+        }
+    }
+
+    /// Beside the hints that name somebody: those must not wait until everybody was woken. What is asked for while it
+    /// goes on is done once more, however often it was asked for.
+    async fn wake_everybody(&self, anybody: &Notify) {
+        loop {
+            anybody.notified().await;
+            self.waiters.wake_everybody().await;
         }
     }
 }
