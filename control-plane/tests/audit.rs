@@ -317,9 +317,23 @@ async fn a_file_of_checkpoints_that_grew_large_is_put_aside_and_still_witnesses(
     std::fs::write(&file, [vec![b'\n'; 64 * 1024 * 1024], notes_so_far].concat()).unwrap();
     log.entry(3).await;
     log.seal().await.unwrap();
-    assert_eq!(log.witnessed().iter().map(|checkpoint| checkpoint.size).collect::<Vec<_>>(), [4]);
+    assert_eq!(
+        log.witnessed()
+            .iter()
+            .map(|checkpoint| checkpoint.size)
+            .collect::<Vec<_>>(),
+        [4]
+    );
     // Before anything is in the new file, the one put aside speaks.
     std::fs::remove_file(&file).unwrap();
-    log.tamper("DELETE FROM audit_leaves WHERE seq >= 2; DELETE FROM audit_checkpoints WHERE size > 2").await;
-    assert!(matches!(log.seal().await, Err(SealError::Behind { has: 2, witnessed: 3, .. })));
+    log.tamper("DELETE FROM audit_leaves WHERE seq >= 2; DELETE FROM audit_checkpoints WHERE size > 2")
+        .await;
+    assert!(matches!(
+        log.seal().await,
+        Err(SealError::Behind {
+            has: 2,
+            witnessed: 3,
+            ..
+        })
+    ));
 }

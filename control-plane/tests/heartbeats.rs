@@ -171,12 +171,7 @@ async fn what_can_not_be_is_refused_and_nothing_is_kept() {
         .to_string()
         .replace("{\"node\":\"22\"}", &format!("{{\"x\":{nested}}}"));
     let not_a_number = plugin.beat(now).to_string().replace("0.25", "NaN");
-    for text in [
-        deep,
-        not_a_number,
-        "{\"plugin_id\":".to_owned(),
-        String::new(),
-    ] {
+    for text in [deep, not_a_number, "{\"plugin_id\":".to_owned(), String::new()] {
         gateway
             .send("POST", PATH, "", text)
             .await
@@ -326,8 +321,14 @@ async fn a_plugin_in_somebody_elses_hands_holds_up_no_other() {
     let (held, free) = (plane.agent_plugin().await, plane.agent_plugin().await);
     let (held_gateway, free_gateway) = (plane.gateway(&held), plane.gateway(&free));
     let mut somebody = plane.database.db.begin().await.unwrap();
-    let sql = format!("UPDATE merchant_plugins SET status = 'disabled' WHERE id = '{}'", held.id);
-    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *somebody).await.unwrap();
+    let sql = format!(
+        "UPDATE merchant_plugins SET status = 'disabled' WHERE id = '{}'",
+        held.id
+    );
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .execute(&mut *somebody)
+        .await
+        .unwrap();
     let beat = |plugin: &Plugin, seq| plugin.agent_beat(plane.now(), seq, &[(1, 0)]).to_string();
     let (kept_out, let_in) = tokio::join!(
         held_gateway.send("POST", PATH, "", beat(&held, 1)),

@@ -106,10 +106,16 @@ async fn an_order_for_a_release_that_was_blocked_meanwhile_does_not_go() {
     let order = json!({ "type": "update", "version": "1.0.1", "reason": "a test" });
     let path = format!("/api/ops/plugins/{}/commands", plugin.id);
     let given = plane.ops("POST", &path, order).await.expect(201);
-    gateway.send("GET", "/api/plugins/commands?wait=0", "", "").await.expect(200);
+    gateway
+        .send("GET", "/api/plugins/commands?wait=0", "", "")
+        .await
+        .expect(200);
     let id = given["id"].as_str().unwrap();
     assert_eq!(go(&gateway, id).await["go"], true);
-    plane.database.run("UPDATE releases SET blocked_at = now(), blocked_reason = 'x', blocked_by = 'ada'").await;
+    plane
+        .database
+        .run("UPDATE releases SET blocked_at = now(), blocked_reason = 'x', blocked_by = 'ada'")
+        .await;
     let answer = go(&gateway, id).await;
     assert_eq!(answer["go"], false);
     assert!(answer["reason"].as_str().unwrap().contains("blocked"), "{answer}");

@@ -134,7 +134,10 @@ async fn a_block_waits_for_a_plugin_before_it_holds_an_order() {
     // As a heartbeat does: first the plugin, then its orders.
     let mut heartbeat = plane.database.db.begin().await.unwrap();
     let lock = |sql: &'static str| sqlx::query(sql);
-    lock("SELECT FROM merchant_plugins FOR NO KEY UPDATE").execute(&mut *heartbeat).await.unwrap();
+    lock("SELECT FROM merchant_plugins FOR NO KEY UPDATE")
+        .execute(&mut *heartbeat)
+        .await
+        .unwrap();
     let path = format!("/api/ops/releases/{PRODUCT}/1.0.0/block");
     let block = plane.ops("POST", &path, json!({ "reason": "wrong totals" }));
     let heartbeat = async {
@@ -142,10 +145,16 @@ async fn a_block_waits_for_a_plugin_before_it_holds_an_order() {
                      AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
         let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
         while plane.database.number(waits).await == 0 {
-            assert!(tokio::time::Instant::now() < deadline, "the block does not wait for the plugin");
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "the block does not wait for the plugin"
+            );
             tokio::task::yield_now().await;
         }
-        lock("SELECT FROM plugin_agent_commands FOR UPDATE NOWAIT").execute(&mut *heartbeat).await.unwrap();
+        lock("SELECT FROM plugin_agent_commands FOR UPDATE NOWAIT")
+            .execute(&mut *heartbeat)
+            .await
+            .unwrap();
         heartbeat.rollback().await.unwrap();
     };
     let (blocked, ()) = tokio::join!(block, heartbeat);

@@ -100,7 +100,10 @@ fn unreportable(answer: &Answer, problem: &Problem) -> Fail {
         Answer::Fail(fail) => ("failed", fail.generation),
     };
     Fail {
-        error: format!("unreportable: the order {was}; the report was refused as {}", problem.code),
+        error: format!(
+            "unreportable: the order {was}; the report was refused as {}",
+            problem.code
+        ),
         retryable: Some(false),
         result: None,
         generation,

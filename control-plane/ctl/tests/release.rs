@@ -236,16 +236,26 @@ fn a_tampered_workspace_deceives_no_signer() {
     let honest = fs::read(&published).unwrap();
     fs::copy(people.staged(PRODUCT), &published).unwrap();
     let said = people.ok_in("ws", &["sign", "--key", "a"]).to_string();
-    assert!(said.contains("NOT signed by those who may") && said.contains("releases 2.0.0"), "{said}");
+    assert!(
+        said.contains("NOT signed by those who may") && said.contains("releases 2.0.0"),
+        "{said}"
+    );
     // A lower minimum and a release that is gone are no smaller news.
     fs::write(&published, honest).unwrap();
     people.ok_in("ws", &["minimum", "2.0.0"]);
     let said = people.ok_in("ws", &["sign", "--key", "b"]).to_string();
-    assert!(said.contains("lowest version that may be installed: 2.0.0 (it was none)"), "{said}");
+    assert!(
+        said.contains("lowest version that may be installed: 2.0.0 (it was none)"),
+        "{said}"
+    );
     // Nor does a repository of somebody's own pass for the one that the key has signed under.
     let others = Engineers::begin();
     others.as_published();
-    fs::copy(others.path("ws/metadata/1.root.json"), people.path("ws/metadata/1.root.json")).unwrap();
+    fs::copy(
+        others.path("ws/metadata/1.root.json"),
+        people.path("ws/metadata/1.root.json"),
+    )
+    .unwrap();
     people.refused("ws", &["sign", "--key", "a"], 3, "begins with the root");
 }
 

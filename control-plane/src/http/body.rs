@@ -57,7 +57,10 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 fn without_nul(bytes: &[u8]) -> Cow<'_, [u8]> {
     let mut replaced = Cow::Borrowed(bytes);
     let mut at = 0;
-    while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
+    while let Some(found) = bytes
+        .get(at..)
+        .and_then(|rest| rest.iter().position(|byte| *byte == b'\\'))
+    {
         at += found;
         // What stands behind a backslash is escaped by it, also when it is a backslash.
         if bytes[at..].starts_with(NUL_ESCAPE) {

@@ -83,7 +83,10 @@ impl From<sqlx::Error> for StoreError {
                 }
                 // Classes of SQLSTATE: connection (08), resources (53), operator's hand (57), rollback for a retry (40); and
                 // a lock that did not come in time.
-                if ["08", "53", "57", "40", "55P03"].iter().any(|class| code.starts_with(class)) {
+                if ["08", "53", "57", "40", "55P03"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
+                {
                     return Self::Unavailable(error);
                 }
                 Self::Refused(error)

@@ -51,7 +51,8 @@ impl Before {
         };
         let roots = workspace.roots()?;
         let Some((first, later)) = roots.split_first() else {
-            this.notes.push("nothing was published before: everything is new".to_owned());
+            this.notes
+                .push("nothing was published before: everything is new".to_owned());
             return Ok(this);
         };
         this.begin(key, named, Digest::of(first))?;
@@ -154,7 +155,12 @@ impl Before {
 }
 
 fn remembered(file: &Path) -> anyhow::Result<Option<Digest>> {
-    let at = || format!("{} does not hold the hash of a root; remove it, or name the root with --root", file.display());
+    let at = || {
+        format!(
+            "{} does not hold the hash of a root; remove it, or name the root with --root",
+            file.display()
+        )
+    };
     match fs::read_to_string(file) {
         Ok(text) => {
             ensure!(text.len() <= 128, at());

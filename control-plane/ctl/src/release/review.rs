@@ -40,7 +40,12 @@ pub fn review(
     }
     let was = before.product(&document.role);
     let mut lines = rules(was, &targets)?;
-    lines.extend(releases(workspace, &document.role.parse()?, (was, &targets), without_files)?);
+    lines.extend(releases(
+        workspace,
+        &document.role.parse()?,
+        (was, &targets),
+        without_files,
+    )?);
     if lines.is_empty() {
         lines.push("no change of releases".to_owned());
     }
@@ -48,25 +53,20 @@ pub fn review(
 }
 
 fn signers(who: &str, was: Option<Signers<'_>>, now: Signers<'_>) -> String {
-    let mut line = format!("{who}: {} of {} keys", now.threshold, now.keyids.len());
+    let mut line = vec![format!("{who}: {} of {} keys", now.threshold, now.keyids.len())];
     let known: BTreeSet<&KeyId> = was.iter().flat_map(|was| was.keyids).collect();
     let holds: BTreeSet<&KeyId> = now.keyids.iter().collect();
     let names = |keys: Vec<&&KeyId>| keys.iter().map(|key| short(&key.0)).collect::<Vec<_>>().join(" ");
-    let (new, gone): (Vec<_>, Vec<_>) = (
-        holds.difference(&known).collect(),
-        known.difference(&holds).collect(),
-    );
+    let (new, gone): (Vec<_>, Vec<_>) = (holds.difference(&known).collect(), known.difference(&holds).collect());
     if !new.is_empty() {
-        line += &format!("; NEW {}", names(new));
+        line.push(format!("NEW {}", names(new)));
     }
     if !gone.is_empty() {
-        line += &format!("; GONE {}", names(gone));
+        line.push(format!("GONE {}", names(gone)));
     }
-    match was {
-        Some(was) if was.threshold != now.threshold => line += &format!("; the threshold was {}", was.threshold),
-        _ => {}
-    }
-    line
+    let threshold = was.map(|was| was.threshold).filter(|was| *was != now.threshold);
+    line.extend(threshold.map(|was| format!("the threshold was {was}")));
+    line.join("; ")
 }
 
 fn short(key: &str) -> &str {
@@ -75,7 +75,10 @@ fn short(key: &str) -> &str {
 
 fn delegations(was: Option<&Targets>, now: &Targets) -> Vec<String> {
     let roles = |targets: &Targets| -> BTreeSet<String> {
-        let roles = targets.delegations.iter().flat_map(|found| found.roles.iter().flatten());
+        let roles = targets
+            .delegations
+            .iter()
+            .flat_map(|found| found.roles.iter().flatten());
         roles.map(|role| role.name.clone()).collect()
     };
     let of = |targets: Option<&'_ Targets>, role: &str, who: &str| -> Option<String> {
@@ -88,7 +91,10 @@ fn delegations(was: Option<&Targets>, now: &Targets) -> Vec<String> {
         .filter_map(|role| of(was, role, &format!("releases of {role}")))
         .collect();
     let gone = was.map(roles).unwrap_or_default();
-    lines.extend(gone.difference(&roles(now)).map(|role| format!("releases of {role}: TAKEN AWAY")));
+    lines.extend(
+        gone.difference(&roles(now))
+            .map(|role| format!("releases of {role}: TAKEN AWAY")),
+    );
     lines
 }
 
@@ -123,7 +129,10 @@ fn releases(
     (was, now): (Option<&Targets>, &Targets),
     without_files: bool,
 ) -> anyhow::Result<Vec<String>> {
-    let before = was.map(|targets| product::releases(product, targets)).transpose()?.unwrap_or_default();
+    let before = was
+        .map(|targets| product::releases(product, targets))
+        .transpose()?
+        .unwrap_or_default();
     let after = product::releases(product, now)?;
     let mut lines = Vec::new();
     for release in after.iter().filter(|release| !before.contains(release)) {
@@ -134,9 +143,15 @@ fn releases(
             continue;
         }
         let how = checked(workspace, product, release, without_files)?;
-        lines.push(format!("{} {version} ({how}), digest {}", verb(known, release), release.digest));
+        lines.push(format!(
+            "{} {version} ({how}), digest {}",
+            verb(known, release),
+            release.digest
+        ));
     }
-    let gone = before.iter().filter(|known| !after.iter().any(|release| release.version == known.version));
+    let gone = before
+        .iter()
+        .filter(|known| !after.iter().any(|release| release.version == known.version));
     lines.extend(gone.map(|known| format!("TAKES AWAY {}", known.version)));
     Ok(lines)
 }

@@ -67,12 +67,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Output> {
     }
     let mut words = Lines::default();
     let before = Before::read(&workspace, &arguments.key, arguments.root)?;
-    before.notes().iter().for_each(|note| words.add(format_args!("{note}")));
+    for note in before.notes() {
+        words.add(format_args!("{note}"));
+    }
     let mut signed = Vec::new();
     for mut document in staged {
         words.add(format_args!("{} version {}:", document.role, document.version));
         let changes = review(&workspace, &before, &document, arguments.without_files)?;
-        changes.iter().for_each(|line| words.add(format_args!("  {line}")));
+        for line in &changes {
+            words.add(format_args!("  {line}"));
+        }
         add(&workspace, &mut document, &key)?;
         before.remember()?;
         signed.push(json!({ "role": document.role, "version": document.version, "changes": changes }));

@@ -2,6 +2,10 @@
 
 /// Everything that the answer hangs on, read at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not exclude each other, as one query reads them"
+)]
 pub struct Standing {
     /// `plugin_agent_commands.status`.
     pub status: String,

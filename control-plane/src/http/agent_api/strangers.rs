@@ -64,13 +64,18 @@ mod tests {
     fn one_network_can_not_keep_the_others_out() {
         let strangers = Strangers::new(64);
         let flood: IpAddr = "192.0.2.1".parse().unwrap();
-        let held: Vec<Stranger> = std::iter::repeat_with(|| strangers.enter(flood)).map_while(|it| it).collect();
+        let held: Vec<Stranger> = std::iter::repeat_with(|| strangers.enter(flood))
+            .map_while(|it| it)
+            .collect();
         assert_eq!(held.len(), 33, "half of the places, and the one that made it a crowd");
         for other in 0..31_u8 {
             let other = IpAddr::from([198, 51, 100, other]);
             std::mem::forget(strangers.enter(other).unwrap());
         }
-        assert!(strangers.enter("203.0.113.1".parse().unwrap()).is_none(), "all places are taken");
+        assert!(
+            strangers.enter("203.0.113.1".parse().unwrap()).is_none(),
+            "all places are taken"
+        );
         drop(held);
         assert!(strangers.enter(flood).is_some());
     }
