@@ -171,12 +171,13 @@ function ByType({ kpis }: { kpis: Kpis }) {
 
 function Sureness({ kpis }: { kpis: Kpis }) {
   const { t, percent, number } = useSpeech();
+  const nothing = kpis.confidence.every((bin) => bin.decisions === 0);
   const most = Math.max(1, ...kpis.confidence.map((bin) => bin.decisions));
   return (
     <Part title={t("kpis.confidence")}>
-      {kpis.confidence.every((bin) => bin.decisions === 0) && <p className="quiet">{t("kpis.noOutcomes")}</p>}
+      {nothing && <p className="quiet">{t("kpis.noOutcomes")}</p>}
       <ul className="histogram">
-        {kpis.confidence.map((bin) => (
+        {(nothing ? [] : kpis.confidence).map((bin) => (
           <li key={bin.from}>
             <span className="small quiet">
               {percent(bin.from)}–{percent(bin.to)}

@@ -53,6 +53,11 @@ export function ApprovalCard({ approval, withIncident = true }: { approval: Appr
         </div>
         <div>
           {pending && <Missing approval={approval} />}
+          {pending && wantsSignatures(approval) && (
+            <p className="small">
+              {t("approval.byKey")} <code>plugmend approve {approval.id} --key KEY</code>
+            </p>
+          )}
           <Votes votes={approval.votes} />
           {approval.ended_why && (
             <p className="small quiet" lang="en">
@@ -69,6 +74,12 @@ export function ApprovalCard({ approval, withIncident = true }: { approval: Appr
 function whatOf(approval: Approval, speech: ReturnType<typeof useSpeech>): string {
   const action = approval.action === "update" ? "patch" : approval.action;
   return cure({ action, from: approval.from_version, to: approval.to_version }, speech);
+}
+
+/** Whether agents take only what people signed with keys of their own, which no browser of ours holds. */
+function wantsSignatures(approval: Approval): boolean {
+  const reasons = Array.isArray(approval.reasons) ? approval.reasons : [];
+  return reasons.some((reason) => asText(fields(reason)["code"]) === "signed_approvals_needed");
 }
 
 function Reasons({ approval }: { approval: Approval }) {

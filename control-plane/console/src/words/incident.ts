@@ -156,6 +156,7 @@ export const INCIDENT = {
   "approval.said.no": ["no", "non"],
   "approval.said.comment": ["remark", "remarque"],
   "approval.signed": ["signed with their own key", "signé de sa propre clé"],
+  "approval.byKey": ["Agents want it signed with your own key:", "Les agents l'exigent signé de votre propre clé :"],
   "approval.mine": ["You want this yourself: others decide.", "C'est vous qui le voulez : d'autres décident."],
   "approval.spoken": ["You said yes already.", "Vous avez déjà dit oui."],
   "approval.rejectWhat": ["{what} is not done. One no ends it.", "{what} n'a pas lieu. Un seul non suffit."],
