@@ -19,8 +19,8 @@ use crate::{
         auth::TokenVerifier,
     },
     jobs::{
-        Deliveries, FleetFindings, ForgetAnswers, ForgetIdentities, ForgetJudgements, OverdueCommands, Reconciler,
-        RepositoryFreshness, Runner, SilentPlugins, TelemetryPartitions, TidyWebhooks,
+        Deliveries, FleetFindings, ForgetAnswers, ForgetHistory, ForgetIdentities, ForgetJudgements, Horizons,
+        OverdueCommands, Reconciler, RepositoryFreshness, Runner, SilentPlugins, TelemetryPartitions, TidyWebhooks,
     },
     lifecycle::Lifecycle,
     notify::Sender,
@@ -135,7 +135,7 @@ fn address_rates(settings: &Settings) -> AddressRates {
 
 /// The reconcilers, each a task of its own.
 fn start_jobs(settings: &Settings, state: &AppState, lifecycle: &mut Lifecycle) {
-    let db = &state.db;
+    let (db, keep) = (&state.db, settings.retention);
     let deliverer = Deliverer::new(
         db.clone(),
         state.webhooks.sender.clone(),
@@ -145,12 +145,16 @@ fn start_jobs(settings: &Settings, state: &AppState, lifecycle: &mut Lifecycle) 
     );
     let reconcilers: Vec<Arc<dyn Reconciler>> = vec![
         Arc::new(Deliveries::new(deliverer.clone())),
-        Arc::new(TidyWebhooks::new(db.clone(), deliverer)),
+        Arc::new(TidyWebhooks::new(db.clone(), deliverer, keep.events_days)),
         Arc::new(OverdueCommands::new(db.clone(), state.entropy.clone())),
         Arc::new(TelemetryPartitions::new(db.clone(), settings.telemetry_days)),
         Arc::new(RepositoryFreshness::new(db.clone(), state.repo.clone())),
         Arc::new(ForgetAnswers::new(db.clone())),
         Arc::new(ForgetJudgements::new(db.clone())),
+        Arc::new(ForgetHistory::new(
+            db.clone(),
+            Horizons::of_days(keep.incidents_days, keep.commands_days),
+        )),
         Arc::new(SilentPlugins::new(db.clone())),
         Arc::new(FleetFindings::new(db.clone())),
         Arc::new(ForgetIdentities::new(db.clone(), settings.gateway.certificate_grace)),

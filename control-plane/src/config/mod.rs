@@ -5,6 +5,7 @@ mod console;
 pub mod dev;
 mod gateway;
 mod raw;
+mod retention;
 mod settings;
 mod sira;
 mod staging;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub use gateway::GatewaySettings;
+pub use retention::RetentionSettings;
 pub use settings::{
     ApiSettings, AuthSettings, DatabaseSettings, IngestSettings, LogSettings, RepositorySettings, Role, Settings,
 };

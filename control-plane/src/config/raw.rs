@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{ConfigError, console::RawConsole, sira::RawSira, staging::RawStaging};
+use super::{ConfigError, console::RawConsole, retention::RawRetention, sira::RawSira, staging::RawStaging};
 
 /// The configuration file; each field can be overridden by the environment variable in its comment.
 #[derive(Debug, Default, Deserialize)]
@@ -40,6 +40,8 @@ pub struct Raw {
     pub repository: RawRepository,
     /// The external SIRA.
     pub sira: RawSira,
+    /// What is kept, and for how long.
+    pub retention: RawRetention,
     /// Group commit.
     pub ingest: RawIngest,
     /// Webhooks.
@@ -177,6 +179,7 @@ impl Raw {
         self.gateway.overlay_identity(&lookup)?;
         self.console.overlay_environment(&lookup);
         self.sira.overlay_environment(&lookup);
+        self.retention.overlay_environment(&lookup)?;
         self.staging.overlay(&lookup)?;
         replace(&mut self.repository.dir, path("PLUGMEND_REPOSITORY_DIR"));
         replace(&mut self.repository.url, lookup("PLUGMEND_REPO_URL"));
@@ -216,7 +219,7 @@ impl RawGateway {
     }
 }
 
-fn replace<T>(slot: &mut Option<T>, value: Option<T>) {
+pub(super) fn replace<T>(slot: &mut Option<T>, value: Option<T>) {
     if value.is_some() {
         *slot = value;
     }
@@ -230,7 +233,7 @@ fn split_list(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn number<T: std::str::FromStr>(
+pub(super) fn number<T: std::str::FromStr>(
     lookup: impl Fn(&str) -> Option<String>,
     name: &'static str,
 ) -> Result<Option<T>, ConfigError> {

@@ -14,6 +14,7 @@ use super::{
     ConfigError, dev,
     gateway::{self, GatewaySettings},
     raw::{Raw, RawApi, RawIngest, RawRepository},
+    retention::RetentionSettings,
     sira::SiraSettings,
     staging::{self, StagingSettings},
 };
@@ -70,6 +71,8 @@ pub struct Settings {
     pub heartbeat_interval_s: u32,
     /// How many days telemetry is kept.
     pub telemetry_days: u16,
+    /// What is kept beside it, and for how long.
+    pub retention: RetentionSettings,
 }
 
 /// What the log shows.
@@ -207,6 +210,7 @@ pub fn check(raw: Raw, dev: bool) -> Result<Settings, ConfigError> {
         staging: staging::check(raw.staging)?,
         heartbeat_interval_s,
         telemetry_days,
+        retention: raw.retention.check()?,
         state_dir,
     })
 }

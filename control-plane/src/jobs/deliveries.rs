@@ -13,11 +13,9 @@ use crate::{
 };
 
 const EVERY: Duration = Duration::from_secs(1);
-const DAILY: Duration = Duration::from_hours(24);
+const HOURLY: Duration = Duration::from_hours(1);
 /// Lanes that one process works in at once.
 const LANES: usize = 64;
-/// How long events are kept once nobody waits for them.
-const EVENTS_LAST: SignedDuration = SignedDuration::from_hours(24 * 30);
 const FORGET_AT_ONCE: u16 = 1000;
 
 /// Sends what is due.
@@ -71,12 +69,18 @@ impl Reconciler for Deliveries {
 pub struct TidyWebhooks {
     db: Db,
     deliverer: Deliverer,
+    /// How long events are kept once nobody waits for them.
+    keep: SignedDuration,
 }
 
 impl TidyWebhooks {
-    /// Over a database.
-    pub fn new(db: Db, deliverer: Deliverer) -> Self {
-        Self { db, deliverer }
+    /// Keeps events for `keep_days` days.
+    pub fn new(db: Db, deliverer: Deliverer, keep_days: u16) -> Self {
+        Self {
+            db,
+            deliverer,
+            keep: SignedDuration::from_hours(24 * i64::from(keep_days)),
+        }
     }
 }
 
@@ -87,12 +91,12 @@ impl Reconciler for TidyWebhooks {
     }
 
     fn every(&self) -> Duration {
-        DAILY
+        HOURLY
     }
 
     async fn activate(&self, now: Timestamp) -> anyhow::Result<Activation> {
         let sealed = self.deliverer.seal_secrets().await? as u64;
-        let before = now.checked_sub(EVENTS_LAST)?;
+        let before = now.checked_sub(self.keep)?;
         let forgotten = store::delivery::forget(&self.db, before, i64::from(FORGET_AT_ONCE)).await?;
         Ok(Activation {
             done: sealed + forgotten,

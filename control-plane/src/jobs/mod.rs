@@ -14,6 +14,7 @@ mod housekeeping;
 mod incidents;
 mod learning;
 mod repository;
+mod retention;
 mod runner;
 mod silence;
 
@@ -27,5 +28,6 @@ pub use housekeeping::{ForgetAnswers, ForgetIdentities, ForgetJudgements, Teleme
 pub use incidents::Incidents;
 pub use learning::Learning;
 pub use repository::RepositoryFreshness;
+pub use retention::{ForgetHistory, Horizons};
 pub use runner::{Activation, Reconciler, Runner, Status, Wake};
 pub use silence::SilentPlugins;

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use plugmend_shared::clock::Clock;
 use tokio::sync::{Notify, watch};
 
-/// How many full batches follow each other before others get their turn.
+/// How many full batches follow each other before others get their turn, and how long that is at most.
 const MOST_BATCHES: u32 = 20;
+const BREATH: Duration = Duration::from_secs(2);
 
 /// Work that brings what is nearer to what should be.
 #[async_trait]
@@ -94,14 +95,17 @@ impl Runner {
     /// that has begun is finished.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         loop {
+            let mut more = true;
             for _ in 0..MOST_BATCHES {
-                let more = self.activate_once().await;
+                more = self.activate_once().await;
                 if !more || *stop.borrow() {
                     break;
                 }
             }
+            let every = self.reconciler.every();
+            let pause = if more { every.min(BREATH) } else { every };
             tokio::select! {
-                () = tokio::time::sleep(self.reconciler.every()) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = self.signal.notified() => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
@@ -168,6 +172,43 @@ mod tests {
                 more: before == 0,
             })
         }
+    }
+
+    struct Backlog(std::sync::atomic::AtomicU64);
+
+    #[async_trait]
+    impl Reconciler for Backlog {
+        fn name(&self) -> &'static str {
+            "backlog"
+        }
+
+        fn every(&self) -> Duration {
+            Duration::from_hours(1)
+        }
+
+        async fn activate(&self, _now: Timestamp) -> anyhow::Result<Activation> {
+            let left = self.0.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            Ok(Activation {
+                done: 1,
+                more: left > 1,
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_backlog_does_not_wait_for_the_next_interval() {
+        let batches = u64::from(MOST_BATCHES) + 5;
+        let runner = Runner::new(Arc::new(Backlog(batches.into())), Arc::new(SystemClock));
+        let mut status = runner.status();
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(runner.run(stopped));
+        let done = status.wait_for(|status| status.done == batches);
+        tokio::time::timeout(Duration::from_mins(1), done)
+            .await
+            .unwrap()
+            .unwrap();
+        stop.send_replace(true);
+        task.await.unwrap();
     }
 
     #[tokio::test]

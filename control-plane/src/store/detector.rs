@@ -91,7 +91,10 @@ pub async fn save(tx: &mut Tx, states: &States, now: Timestamp) -> Result<(), St
     Ok(())
 }
 
-/// Keeps that a plugin runs another version than it did.
+/// So many changes of a plugin's version are kept: one whose processes disagree changes it with each heartbeat.
+const MOST_CHANGES: i64 = 100;
+
+/// Keeps that a plugin runs another version than it did, and forgets what was too long ago.
 ///
 /// # Errors
 /// When the database fails.
@@ -111,6 +114,14 @@ pub async fn version_changed(
     )
     .execute(&mut **tx)
     .await?;
+    sqlx::query!(
+        "DELETE FROM plugin_version_changes WHERE plugin_id = $1 AND at <= (
+           SELECT at FROM plugin_version_changes WHERE plugin_id = $1 ORDER BY at DESC OFFSET $2 LIMIT 1)",
+        id.0,
+        MOST_CHANGES
+    )
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
@@ -125,6 +136,8 @@ pub struct Silent {
     pub remembered: Remembered,
     /// Whether it is suspect already.
     pub is_suspect: bool,
+    /// Until when it is believed that something else is to blame, when that was found of this silence or one before.
+    pub excused_until: Option<Timestamp>,
 }
 
 /// At most `limit` plugins that were heard before `before` and after `not_before` and are not held for silent, in the
@@ -140,7 +153,8 @@ pub async fn lock_silent(
 ) -> Result<Vec<Silent>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT plugin.id, plugin.last_heartbeat AS "last_heartbeat!: SqlTimestamp",
-             detector.state AS "state?", detector.ill AS "ill?", detector.suspect_since IS NOT NULL AS "is_suspect!"
+             detector.state AS "state?", detector.ill AS "ill?", detector.suspect_since IS NOT NULL AS "is_suspect!",
+             detector.excused_until AS "excused_until?: SqlTimestamp"
            FROM merchant_plugins plugin LEFT JOIN plugin_detectors detector ON detector.plugin_id = plugin.id
            WHERE plugin.last_heartbeat <= $1 AND plugin.last_heartbeat > $2
              AND plugin.status IN ('active', 'error', 'pending_update')
@@ -163,6 +177,7 @@ pub async fn lock_silent(
             early_until: None,
         },
         is_suspect: row.is_suspect,
+        excused_until: row.excused_until.map(SqlTimestamp::to_jiff),
     });
     Ok(silent.collect())
 }
@@ -189,6 +204,52 @@ pub async fn mark_silent(tx: &mut Tx, silent: &Silent, missed: bool, now: Timest
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Keeps that a plugin's silence is not its own until then; its row is held.
+///
+/// # Errors
+/// When the database fails.
+pub async fn excuse(tx: &mut Tx, silent: &Silent, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO plugin_detectors (plugin_id, state, ill, suspect_since, excused_until, updated_at)
+         VALUES ($1, $2, $3, $5, $4, $5)
+         ON CONFLICT (plugin_id) DO UPDATE SET excused_until = excluded.excused_until, updated_at = excluded.updated_at",
+        silent.plugin_id.0,
+        silent.remembered.state,
+        &silent.remembered.ill,
+        until.to_sqlx() as _,
+        now.to_sqlx() as _
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// How many plugins were last heard in each minute (since 1970) between two moments; those that were heard after
+/// `silent_before` count for the minute `None`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn last_heard_by_minute(
+    db: &Db,
+    since: Timestamp,
+    silent_before: Timestamp,
+) -> Result<Vec<(Option<i64>, u64)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT CASE WHEN last_heartbeat <= $2 THEN floor(extract(epoch FROM last_heartbeat) / 60)::bigint END AS minute,
+             count(*) AS "plugins!"
+           FROM merchant_plugins
+           WHERE status IN ('active', 'error', 'pending_update') AND last_heartbeat > $1 GROUP BY 1"#,
+        since.to_sqlx() as _,
+        silent_before.to_sqlx() as _
+    )
+    .fetch_all(db.pool())
+    .await?;
+    let minute = rows
+        .into_iter()
+        .map(|row| (row.minute, u64::try_from(row.plugins).unwrap_or(0)));
+    Ok(minute.collect())
 }
 
 /// When the last heartbeat of anybody came, and about how many plugins there are.

@@ -28,6 +28,7 @@ pub mod plugin;
 pub mod policy;
 pub mod quarantine;
 pub mod release;
+pub mod retention;
 pub mod standing_feed;
 pub mod telemetry;
 pub mod wakeup;
