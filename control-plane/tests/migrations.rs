@@ -140,13 +140,25 @@ async fn severity_follows_the_promised_example() {
     let cases: Vec<serde_json::Value> = serde_json::from_str(cases).unwrap();
     for case in cases {
         let (kind, telemetry) = (case["incident_type"].as_str().unwrap(), &case["telemetry"]);
+        let said = case.get("policy").and_then(serde_json::Value::as_object);
+        for (name, value) in said.into_iter().flatten() {
+            let says = format!("UPDATE ops_policy SET severity_{name} = {value}");
+            database.run(&says).await;
+        }
         let asked = format!("SELECT compute_incident_severity('{kind}', '{telemetry}')");
         assert_eq!(
             database.text(&asked).await.as_deref(),
             case["severity"].as_str(),
             "{kind} {telemetry}"
         );
+        for (name, _) in said.into_iter().flatten() {
+            database
+                .run(&format!("UPDATE ops_policy SET severity_{name} = DEFAULT"))
+                .await;
+        }
     }
+    let nonsense = "UPDATE ops_policy SET severity_share_high = 0.1";
+    assert!(database.refusal(nonsense).await.contains("ops_policy_severities"));
 }
 
 #[tokio::test]

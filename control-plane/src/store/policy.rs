@@ -3,7 +3,7 @@
 mod history;
 
 use jiff::Timestamp;
-use plugmend_shared::protocol::command::HealthPolicy;
+use plugmend_shared::{detect::Thresholds, protocol::command::HealthPolicy};
 use serde_json::json;
 use sqlx::PgExecutor;
 
@@ -62,6 +62,23 @@ pub async fn hold(tx: &mut Tx) -> Result<Policy, StoreError> {
 /// When the database fails.
 pub async fn health(tx: &mut Tx) -> Result<HealthPolicy, StoreError> {
     Ok(load_in(tx).await?.health)
+}
+
+/// From where on an incident is how bad.
+///
+/// # Errors
+/// When the database fails.
+pub async fn severities(tx: &mut Tx) -> Result<Thresholds, StoreError> {
+    let row = sqlx::query_as!(
+        Thresholds,
+        r#"SELECT share_medium AS "share_medium!", share_high AS "share_high!", share_critical AS "share_critical!",
+             errors_medium::float8 AS "errors_medium!", errors_high::float8 AS "errors_high!",
+             errors_critical::float8 AS "errors_critical!", payments_medium::float8 AS "payments_medium!",
+             payments_high::float8 AS "payments_high!", payments_critical::float8 AS "payments_critical!",
+             silence_high_seconds::float8 AS "silence_high_seconds!"
+           FROM plugmend_severities"#
+    );
+    Ok(row.fetch_one(&mut **tx).await?)
 }
 
 async fn look(executor: impl PgExecutor<'_>) -> Result<Policy, StoreError> {

@@ -68,7 +68,7 @@ pub fn advance(state: &mut PluginState, observation: &Observation<'_>, prior: &P
         (IncidentType::ErrorSpike, errors),
         (IncidentType::TelemetryAnomaly, latency),
     ] {
-        conclude(state, observation, incident_type, verdict, &mut findings);
+        conclude(state, observation, (incident_type, verdict), settings, &mut findings);
     }
     findings
 }
@@ -141,8 +141,8 @@ fn change_version(state: &mut PluginState, seen: &Observation<'_>, context: &Con
 fn conclude(
     state: &mut PluginState,
     seen: &Observation<'_>,
-    incident_type: IncidentType,
-    verdict: Verdict,
+    (incident_type, verdict): (IncidentType, Verdict),
+    settings: &Settings,
     findings: &mut Findings,
 ) {
     let was_open = state.open.holds(incident_type);
@@ -154,7 +154,7 @@ fn conclude(
             };
             let finding = Finding {
                 incident_type,
-                severity: severity(incident_type, &telemetry),
+                severity: severity(incident_type, &telemetry, &settings.severity),
                 confidence,
                 evidence,
             };

@@ -34,5 +34,5 @@ pub use kinds::{IncidentType, Severity, UnknownName};
 pub use observation::Observation;
 pub use replay::{Detection, Replay};
 pub use settings::{FleetNow, Prior, Settings};
-pub use severity::{Harm, Telemetry, severity};
+pub use severity::{Harm, Telemetry, Thresholds, severity};
 pub use state::{MAX_STATE_BYTES, PluginState};

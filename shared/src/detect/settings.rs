@@ -1,6 +1,8 @@
 //! What the detectors are tuned by. Every constant is per second or per event, so a tuned heartbeat interval changes
 //! nothing.
 
+use super::severity::Thresholds;
+
 /// How sensitive the detectors are, and to what.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -48,6 +50,8 @@ pub struct Settings {
     pub latency_threshold: f64,
     /// A rise of log latency by less than this is never an alarm.
     pub latency_least_effect: f64,
+    /// From where on an illness is how bad.
+    pub severity: Thresholds,
 }
 
 impl Default for Settings {
@@ -75,6 +79,7 @@ impl Default for Settings {
             latency_cap: 3.0,
             latency_threshold: 10.0,
             latency_least_effect: 0.08,
+            severity: Thresholds::default(),
         }
     }
 }

@@ -47,18 +47,53 @@ pub enum Harm {
     },
 }
 
+/// From where on it is how bad: `ops_policy`'s columns `severity_...`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Thresholds {
+    /// A share of failures that is felt, 0 to 1.
+    pub share_medium: f64,
+    /// One with which the shop stands still.
+    pub share_high: f64,
+    /// One that is nearly all.
+    pub share_critical: f64,
+    /// Errors in 24 hours, where nothing else is counted.
+    pub errors_medium: f64,
+    /// The same.
+    pub errors_high: f64,
+    /// The same.
+    pub errors_critical: f64,
+    /// Payments hit since it began, from which on it is at least so bad, however small their share.
+    pub payments_medium: f64,
+    /// The same.
+    pub payments_high: f64,
+    /// The same.
+    pub payments_critical: f64,
+    /// Silence of so many seconds.
+    pub silence_high_seconds: f64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            share_medium: 0.3,
+            share_high: 0.8,
+            share_critical: 0.95,
+            errors_medium: 20.0,
+            errors_high: 200.0,
+            errors_critical: 1_000.0,
+            payments_medium: 100.0,
+            payments_high: 10_000.0,
+            payments_critical: 100_000.0,
+            silence_high_seconds: 3_600.0,
+        }
+    }
+}
+
 /// The share of errors that keep a customer from paying; a webhook that fails is always about a payment.
 const ERRORS_TO_PAYMENTS: f64 = 0.2;
-/// A share of failures that is felt, and one with which the shop stands still.
-const FELT: f64 = 0.3;
-const STANDS_STILL: f64 = 0.8;
-const NEARLY_ALL: f64 = 0.95;
 /// Fewer payments an hour than this are in the way of nobody: one step less bad.
 const FEW_AN_HOUR: f64 = 1.0;
-/// Payments hit since it began, from which on it is at least medium, high and critical, however small their share.
-const MANY: f64 = 100.0;
-const VERY_MANY: f64 = 10_000.0;
-const DISASTER: f64 = 100_000.0;
 /// Payments hit since it began that make a shop that stands still a disaster.
 const MANY_OF_ALL: f64 = 1_000.0;
 /// A share of failures for so long comes to so many hours in which the shop stood still: then it is high.
@@ -68,17 +103,30 @@ const HARDLY_SLOWER: f64 = 1.25;
 const UNUSABLE: f64 = 5.0;
 
 /// How bad it is. The promised example holds: 50 errors in 24 hours and a webhook failure rate of 0.6 is `medium`.
-pub fn severity(incident_type: IncidentType, telemetry: &Telemetry) -> Severity {
+pub fn severity(incident_type: IncidentType, telemetry: &Telemetry, limits: &Thresholds) -> Severity {
     match (incident_type, telemetry.harm) {
-        (IncidentType::WebhookFailRate, Some(harm @ Harm::Failing { .. })) => of_harm(harm, 1.0),
-        (IncidentType::ErrorSpike, Some(harm @ Harm::Failing { .. })) => of_harm(harm, ERRORS_TO_PAYMENTS),
-        (IncidentType::TelemetryAnomaly, Some(harm @ Harm::Slower { .. })) => of_harm(harm, 0.0),
-        _ => by_rule(incident_type, telemetry),
+        (IncidentType::WebhookFailRate, Some(harm @ Harm::Failing { .. })) => of_harm(harm, 1.0, limits),
+        (IncidentType::ErrorSpike, Some(harm @ Harm::Failing { .. })) => of_harm(harm, ERRORS_TO_PAYMENTS, limits),
+        (IncidentType::TelemetryAnomaly, Some(harm @ Harm::Slower { .. })) => of_harm(harm, 0.0, limits),
+        _ => by_rule(incident_type, telemetry, limits),
+    }
+}
+
+/// How far up a ladder of three rungs a value reaches.
+fn reached(value: f64, [medium, high, critical]: [f64; 3]) -> Severity {
+    if value >= critical {
+        Severity::Critical
+    } else if value >= high {
+        Severity::High
+    } else if value >= medium {
+        Severity::Medium
+    } else {
+        Severity::Low
     }
 }
 
 /// By effect and exposure; `payments` is how many payments one failure comes to.
-fn of_harm(harm: Harm, payments: f64) -> Severity {
+fn of_harm(harm: Harm, payments: f64, limits: &Thresholds) -> Severity {
     match harm {
         Harm::Slower { times } if times < HARDLY_SLOWER => Severity::Low,
         Harm::Slower { times } if times < UNUSABLE => Severity::Medium,
@@ -92,19 +140,20 @@ fn of_harm(harm: Harm, payments: f64) -> Severity {
             let hourly = per_hour.max(0.0) * payments;
             let hours = (lasted_s / 3600.0).max(0.0);
             let lost = hourly * hours;
-            let by_share = if last_hour >= STANDS_STILL || now * hours >= HOURS_LOST {
+            let by_share = if last_hour >= limits.share_high || now * hours >= HOURS_LOST {
                 Severity::High
-            } else if now >= FELT || last_hour >= FELT {
+            } else if now.max(last_hour) >= limits.share_medium {
                 Severity::Medium
             } else {
                 Severity::Low
             };
-            let by_count = match lost {
-                DISASTER.. => Severity::Critical,
-                MANY_OF_ALL.. if last_hour >= NEARLY_ALL => Severity::Critical,
-                VERY_MANY.. => Severity::High,
-                MANY.. => Severity::Medium,
-                _ => Severity::Low,
+            let by_count = if lost >= MANY_OF_ALL && last_hour >= limits.share_critical {
+                Severity::Critical
+            } else {
+                reached(
+                    lost,
+                    [limits.payments_medium, limits.payments_high, limits.payments_critical],
+                )
             };
             let by_share = if hourly < FEW_AN_HOUR {
                 milder(by_share)
@@ -125,29 +174,33 @@ fn milder(severity: Severity) -> Severity {
 }
 
 /// The reference system's rule.
-fn by_rule(incident_type: IncidentType, telemetry: &Telemetry) -> Severity {
+fn by_rule(incident_type: IncidentType, telemetry: &Telemetry, limits: &Thresholds) -> Severity {
     let errors = telemetry.errors_last_24h.unwrap_or(0.0);
     match incident_type {
         IncidentType::SignatureInvalid => Severity::Critical,
         IncidentType::VersionIncompatibility => Severity::High,
         IncidentType::ConfigDrift => Severity::Low,
         IncidentType::TelemetryAnomaly => Severity::Medium,
-        IncidentType::HeartbeatMissed => match telemetry.seconds_since_heartbeat.unwrap_or(0.0) {
-            3600.0.. => Severity::High,
-            _ => Severity::Medium,
-        },
-        IncidentType::WebhookFailRate => match telemetry.webhook_fail_rate.unwrap_or(0.0) {
-            0.95.. if errors >= 1000.0 => Severity::Critical,
-            0.8.. => Severity::High,
-            0.3.. => Severity::Medium,
-            _ => Severity::Low,
-        },
-        IncidentType::ErrorSpike => match errors {
-            1000.0.. => Severity::Critical,
-            200.0.. => Severity::High,
-            20.0.. => Severity::Medium,
-            _ => Severity::Low,
-        },
+        IncidentType::HeartbeatMissed => {
+            if telemetry.seconds_since_heartbeat.unwrap_or(0.0) >= limits.silence_high_seconds {
+                Severity::High
+            } else {
+                Severity::Medium
+            }
+        }
+        IncidentType::WebhookFailRate => {
+            let failing = telemetry.webhook_fail_rate.unwrap_or(0.0);
+            let reached = reached(failing, [limits.share_medium, limits.share_high, limits.share_critical]);
+            if errors >= limits.errors_critical {
+                reached
+            } else {
+                reached.min(Severity::High)
+            }
+        }
+        IncidentType::ErrorSpike => reached(
+            errors,
+            [limits.errors_medium, limits.errors_high, limits.errors_critical],
+        ),
     }
 }
 
@@ -164,6 +217,9 @@ mod tests {
     struct Case {
         incident_type: String,
         telemetry: serde_json::Value,
+        /// What ops have said, where it is not the default.
+        #[serde(default)]
+        policy: Thresholds,
         severity: Severity,
     }
 
@@ -179,7 +235,7 @@ mod tests {
             let Ok(telemetry) = serde_json::from_value(case.telemetry.clone()) else {
                 continue;
             };
-            let found = severity(incident_type, &telemetry);
+            let found = severity(incident_type, &telemetry, &case.policy);
             assert_eq!(found, case.severity, "{incident_type} {}", case.telemetry);
         }
     }
@@ -198,7 +254,7 @@ mod tests {
             harm: Some(harm),
             ..Telemetry::default()
         };
-        severity(incident_type, &telemetry)
+        severity(incident_type, &telemetry, &Thresholds::default())
     }
 
     #[test]
@@ -237,6 +293,79 @@ mod tests {
         assert_eq!(slower(1.1), Severity::Low);
         assert_eq!(slower(2.0), Severity::Medium);
         assert_eq!(slower(6.0), Severity::High);
+    }
+
+    #[test]
+    fn what_ops_say_counts_where_traffic_is_counted_too() {
+        let by = |limits: Thresholds, harm| {
+            let telemetry = Telemetry {
+                harm: Some(harm),
+                ..Telemetry::default()
+            };
+            severity(IncidentType::WebhookFailRate, &telemetry, &limits)
+        };
+        let usual = Thresholds::default();
+        let some = failing(0.2, 0.2, 60.0, 600.0);
+        let most = failing(0.6, 0.6, 60.0, 3_600.0);
+        let large = failing(0.9, 0.9, 1_500.0, 3_600.0);
+        let small = failing(0.1, 0.1, 60.0, 3_600.0);
+        let changes: [(Harm, Thresholds, Severity); 6] = [
+            (
+                some,
+                Thresholds {
+                    share_medium: 0.2,
+                    ..usual
+                },
+                Severity::Medium,
+            ),
+            (
+                most,
+                Thresholds {
+                    share_high: 0.6,
+                    ..usual
+                },
+                Severity::High,
+            ),
+            (
+                large,
+                Thresholds {
+                    share_critical: 0.9,
+                    ..usual
+                },
+                Severity::Critical,
+            ),
+            (
+                small,
+                Thresholds {
+                    payments_medium: 60.0,
+                    ..usual
+                },
+                Severity::Medium,
+            ),
+            (
+                small,
+                Thresholds {
+                    payments_high: 60.0,
+                    payments_medium: 50.0,
+                    ..usual
+                },
+                Severity::High,
+            ),
+            (
+                small,
+                Thresholds {
+                    payments_critical: 60.0,
+                    payments_high: 55.0,
+                    payments_medium: 50.0,
+                    ..usual
+                },
+                Severity::Critical,
+            ),
+        ];
+        for (harm, limits, wanted) in changes {
+            assert!(by(usual, harm) < wanted, "{limits:?}");
+            assert_eq!(by(limits, harm), wanted, "{limits:?}");
+        }
     }
 
     proptest! {

@@ -76,7 +76,7 @@ pub fn finding(last_heard: i64, now: i64, settings: &Settings) -> Finding {
     };
     Finding {
         incident_type: IncidentType::HeartbeatMissed,
-        severity: severity(IncidentType::HeartbeatMissed, &telemetry),
+        severity: severity(IncidentType::HeartbeatMissed, &telemetry, &settings.severity),
         // Restarts and short cuts of the network end soon: each further minute makes them less likely.
         confidence: 1.0 - 0.2 * (-(silent - settings.silence_missed_s).max(0.0) / 600.0).exp(),
         evidence: Evidence {

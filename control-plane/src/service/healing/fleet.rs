@@ -2,7 +2,9 @@
 //! incident at each plugin that it makes ill, so that all of them are cured and not only the first.
 
 use jiff::Timestamp;
-use plugmend_shared::detect::{Detector, Evidence, Finding, IncidentType, Telemetry, fleet::AGAINST, severity};
+use plugmend_shared::detect::{
+    Detector, Evidence, Finding, IncidentType, Telemetry, Thresholds, fleet::AGAINST, severity,
+};
 use serde_json::{Map, Value, json};
 
 use super::{Observed, observe};
@@ -80,7 +82,7 @@ fn share_of(one: &Affected, now: Timestamp) -> Observed {
         version: one.version.clone(),
         findings: vec![Finding {
             incident_type,
-            severity: severity(incident_type, &Telemetry::default()),
+            severity: severity(incident_type, &Telemetry::default(), &Thresholds::default()),
             // Its own numbers give the odds that it is one of those that the release hits.
             confidence: one.confidence / (1.0 + (-one.word).exp()),
             evidence: Evidence {

@@ -21,7 +21,7 @@ use crate::{
     store::{
         StoreError, Tx,
         detector::{self, Remembered, States},
-        release,
+        policy, release,
     },
 };
 
@@ -59,6 +59,10 @@ pub(super) async fn detect(tx: &mut Tx, news: &[News<'_>], fleet: &Fleet, now: T
     let ids: Vec<Uuid> = news.iter().map(|one| one.plugin_id.0).collect();
     let mut remembered = detector::load(tx, &ids).await?;
     let limits = compatibilities(tx, news).await?;
+    let settings = Settings {
+        severity: policy::severities(tx).await?,
+        ..Settings::default()
+    };
     let (mut states, mut observed) = (States::default(), Vec::new());
     for one in news {
         let known = remembered.remove(&one.plugin_id).unwrap_or_default();
@@ -67,7 +71,7 @@ pub(super) async fn detect(tx: &mut Tx, news: &[News<'_>], fleet: &Fleet, now: T
             .product
             .clone()
             .and_then(|product| limits.get(&(product, last.to_owned())));
-        let (next, word, seen) = examine(one, &known, (limit, fleet), now);
+        let (next, word, seen) = examine(one, &known, (limit, fleet, &settings), now);
         states.push(one.plugin_id, &next, word);
         if last != one.version_before && one.version_before != "unknown" {
             detector::version_changed(tx, one.plugin_id, (&one.version_before, last), now).await?;
@@ -98,12 +102,11 @@ async fn compatibilities(
 fn examine(
     news: &News<'_>,
     known: &Remembered,
-    (limit, fleet): (Option<&Compatibility>, &Fleet),
+    (limit, fleet, settings): (Option<&Compatibility>, &Fleet, &Settings),
     now: Timestamp,
 ) -> (Remembered, Option<f64>, Observed) {
     let mut state = PluginState::from_bytes(&known.state);
     let mut ill: BTreeSet<IncidentType> = known.ill.iter().filter_map(|name| name.parse().ok()).collect();
-    let settings = Settings::default();
     let (mut findings, mut recovered) = (BTreeMap::new(), BTreeSet::new());
     let mut early_until = known.early_until;
     let mut agent_holds: Option<&[IncidentType]> = None;
@@ -113,11 +116,11 @@ fn examine(
         run_models(
             &mut state,
             heartbeat,
-            (&news.cms, fleet, &settings),
+            (&news.cms, fleet, settings),
             (&mut findings, &mut recovered),
         );
         // The agent's own detector looks at windows of seconds, which come here summed up.
-        for finding in early(heartbeat) {
+        for finding in early(heartbeat, &settings.severity) {
             recovered.remove(&finding.incident_type);
             findings.entry(finding.incident_type).or_insert(finding);
             early_until = now.checked_add(EARLY_LASTS).ok();
@@ -153,7 +156,7 @@ fn examine(
         recovered.remove(&IncidentType::TelemetryAnomaly);
     }
     // What has gone on for a day counts as usual to the detectors; it is not over for that.
-    let settled: BTreeSet<IncidentType> = state.settled(&settings).collect();
+    let settled: BTreeSet<IncidentType> = state.settled(settings).collect();
     recovered.retain(|over| !settled.contains(over) && ill.remove(over));
     ill.extend(findings.keys());
     let next = Remembered {
@@ -218,7 +221,12 @@ mod tests {
             version_before: "1.2.2".to_owned(),
             heartbeats: vec![heartbeat],
         };
-        let (next, _word, seen) = examine(&news, known, (limit, &Fleet::default()), heartbeat.timestamp);
+        let (next, _word, seen) = examine(
+            &news,
+            known,
+            (limit, &Fleet::default(), &Settings::default()),
+            heartbeat.timestamp,
+        );
         (next, seen)
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plugmend_shared::{
     bundle::{fit::Misfit, manifest::Compatibility},
-    detect::{Detector, Evidence, Finding, Harm, IncidentType, Severity, Telemetry, severity},
+    detect::{Detector, Evidence, Finding, Harm, IncidentType, Severity, Telemetry, Thresholds, severity},
     protocol::heartbeat::Heartbeat,
     telemetry::Window,
 };
@@ -71,16 +71,21 @@ pub(super) fn once(
 }
 
 /// What the agent's own detector found, of the kinds that it looks for; how bad that is, is not taken from it.
-pub(super) fn early(heartbeat: &Heartbeat) -> impl Iterator<Item = Finding> + '_ {
+pub(super) fn early<'a>(heartbeat: &'a Heartbeat, limits: &'a Thresholds) -> impl Iterator<Item = Finding> + 'a {
     let modelled = |finding: &&Finding| MODELLED.contains(&finding.incident_type);
     heartbeat.early.iter().filter(modelled).map(|finding| Finding {
-        severity: severity_of_early(finding.incident_type, &finding.evidence, heartbeat),
+        severity: severity_of_early(finding.incident_type, &finding.evidence, heartbeat, limits),
         ..*finding
     })
 }
 
 /// How bad it is by its own numbers beside those of the heartbeat; by the rule, where they say nothing of the traffic.
-fn severity_of_early(incident_type: IncidentType, evidence: &Evidence, heartbeat: &Heartbeat) -> Severity {
+fn severity_of_early(
+    incident_type: IncidentType,
+    evidence: &Evidence,
+    heartbeat: &Heartbeat,
+    limits: &Thresholds,
+) -> Severity {
     #[expect(clippy::cast_precision_loss, reason = "counts")]
     let errors = heartbeat.errors_last_24h as f64;
     let lasted_s = heartbeat.timestamp.as_second().saturating_sub(evidence.since).max(0);
@@ -117,7 +122,7 @@ fn severity_of_early(incident_type: IncidentType, evidence: &Evidence, heartbeat
         harm: failing.or(slower),
         ..Telemetry::default()
     };
-    severity(incident_type, &telemetry)
+    severity(incident_type, &telemetry, limits)
 }
 
 /// By the window that was closed last, where it served anybody.
@@ -134,7 +139,7 @@ pub(super) fn certain(incident_type: IncidentType, since: i64, count: usize) -> 
     let observed = count as f64;
     Finding {
         incident_type,
-        severity: severity(incident_type, &Telemetry::default()),
+        severity: severity(incident_type, &Telemetry::default(), &Thresholds::default()),
         confidence: 1.0,
         evidence: Evidence {
             detector: Detector::Rule,
@@ -180,7 +185,9 @@ mod tests {
                 "errors": requests, "webhook_total": 0, "webhook_failed": 0 }],
         }))
         .unwrap();
-        early(&heartbeat).map(|one| (one.incident_type, one.severity)).collect()
+        early(&heartbeat, &Thresholds::default())
+            .map(|one| (one.incident_type, one.severity))
+            .collect()
     }
 
     #[test]
