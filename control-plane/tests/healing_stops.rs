@@ -4,6 +4,10 @@
 
 mod support;
 
+use plugmend_control_plane::{
+    service::healing::{Hearing, Together, find_silent, listen},
+    store,
+};
 use serde_json::{Value, json};
 use support::{
     case::Case,
@@ -117,14 +121,92 @@ async fn nothing_is_stuck_an_order_that_ends_in_silence_calls_people() {
 }
 
 #[tokio::test]
+async fn the_kill_switch_does_not_wait_for_those_who_wait_for_their_turn() {
+    let mut case = Case::begin().await;
+    case.plane
+        .database
+        .run("UPDATE ops_policy SET require_staging_test = false")
+        .await;
+    case.beat(sick()).await;
+    // Somebody has the fleet's turn, and keeps it.
+    let mut turn = case.plane.state.db.begin().await.unwrap();
+    store::attempt::lock_turn(&mut turn).await.unwrap();
+    let switch = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        support::eventually("somebody who waits for the turn", || async {
+            (case.plane.database.number(waiting).await > 0).then_some(())
+        })
+        .await;
+        case.plane
+            .database
+            .run("SET lock_timeout = '5s'; UPDATE ops_policy SET autopatch_enabled = false WHERE id = 1")
+            .await;
+        turn.commit().await.unwrap();
+    };
+    tokio::join!(case.turn(), switch);
+    assert_eq!(attempt(&case.plane, "status").await, "pending");
+    assert_eq!(
+        case.count("plugin_agent_commands").await,
+        0,
+        "what was read before the switch does not count"
+    );
+}
+
+#[tokio::test]
+async fn a_part_of_the_fleet_that_falls_silent_at_once_is_cut_off_and_ops_are_told_once() {
+    let plane = support::plane::Plane::start().await;
+    let merchant = plane.plugin().await.merchant_id;
+    let fill = format!(
+        "DELETE FROM merchant_plugins;
+         INSERT INTO merchant_plugins (merchant_id, cms, plugin_version, status, last_heartbeat)
+         SELECT '{merchant}', 'node', '1.0.0', 'active', '{now}'::timestamptz
+           - CASE WHEN n <= 25 THEN interval '9 minutes' + n * interval '5 seconds'
+                  WHEN n = 26 THEN interval '40 minutes' ELSE interval '0' END
+         FROM generate_series(1, 200) n",
+        now = plane.now()
+    );
+    plane.database.run(&fill).await;
+    let db = plane.state.db.clone();
+    let look = async || {
+        let together = listen(&db, plane.now()).await.unwrap();
+        find_silent(&db, (Hearing::default(), &together), None, plane.now())
+            .await
+            .unwrap()
+            .1
+    };
+    let missed = "SELECT count(*) FROM plugin_incidents WHERE incident_type = 'heartbeat_missed'";
+    let told = "SELECT count(*) FROM outbox_events WHERE kind = 'fleet.silent_together'";
+    assert_eq!(look().await, 26);
+    assert_eq!(plane.database.number(missed).await, 1, "the one that fell silent alone");
+    assert_eq!(plane.database.number(told).await, 1);
+    // Most come back: the others are no more to blame than before.
+    let back = "UPDATE merchant_plugins SET last_heartbeat = now()
+                WHERE id IN (SELECT id FROM merchant_plugins ORDER BY last_heartbeat OFFSET 6)";
+    plane.database.run(back).await;
+    assert_eq!(look().await, 0);
+    assert_eq!(plane.database.number(missed).await, 1);
+    // Hours later it is they.
+    plane.advance(3 * 3600);
+    let alive = format!(
+        "UPDATE merchant_plugins SET last_heartbeat = '{}' WHERE id IN
+           (SELECT id FROM merchant_plugins ORDER BY last_heartbeat OFFSET 6)",
+        plane.now()
+    );
+    plane.database.run(&alive).await;
+    look().await;
+    assert_eq!(plane.database.number(missed).await, 6);
+}
+
+#[tokio::test]
 async fn silence_is_an_incident_after_eight_and_a_half_minutes_and_over_with_the_next_word() {
     let mut case = Case::begin().await;
     case.beat(json!({})).await;
     let look = |case: &Case| {
         let (db, now) = (case.plane.state.db.clone(), case.plane.now());
         async move {
-            let hearing = plugmend_control_plane::service::healing::Hearing::default().look(now, None, 1);
-            plugmend_control_plane::service::healing::find_silent(&db, hearing, None, now)
+            let hearing = Hearing::default().look(now, None, 1);
+            find_silent(&db, (hearing, &Together::default()), None, now)
                 .await
                 .unwrap()
         }

@@ -22,11 +22,13 @@ pub enum EventKind {
     AuditContradicted,
     /// The built-in model does worse than the rules, which decide from now on.
     ModelDemoted,
+    /// A part of the fleet fell silent at once: something between it and us is cut.
+    SilentTogether,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::IncidentCreated,
         Self::IncidentRequiresApproval,
         Self::AutopatchSuccess,
@@ -35,6 +37,7 @@ impl EventKind {
         Self::ReleaseQuarantined,
         Self::AuditContradicted,
         Self::ModelDemoted,
+        Self::SilentTogether,
     ];
 
     /// The event's name on the wire.
@@ -48,6 +51,7 @@ impl EventKind {
             Self::ReleaseQuarantined => "fleet.release_quarantined",
             Self::AuditContradicted => "audit.contradicted",
             Self::ModelDemoted => "fleet.model_demoted",
+            Self::SilentTogether => "fleet.silent_together",
         }
     }
 }

@@ -9,16 +9,24 @@ use tokio::sync::Mutex;
 
 use super::runner::{Activation, Reconciler};
 use crate::{
-    service::healing::{Hearing, find_silent},
+    service::healing::{Hearing, Together, find_silent, listen},
     store::{self, Db},
 };
 
 const EVERY: Duration = Duration::from_secs(15);
 
+/// What is known at the begin of a round, and how far it is.
+#[derive(Debug, Default)]
+struct Round {
+    hearing: Hearing,
+    together: Together,
+    after: Option<PluginId>,
+}
+
 /// Listens for silence.
 pub struct SilentPlugins {
     db: Db,
-    state: Mutex<(Hearing, Option<PluginId>)>,
+    state: Mutex<Round>,
 }
 
 impl SilentPlugins {
@@ -42,17 +50,16 @@ impl Reconciler for SilentPlugins {
     }
 
     async fn activate(&self, now: Timestamp) -> anyhow::Result<Activation> {
-        let mut state = self.state.lock().await;
-        let (hearing, after) = *state;
+        let mut round = self.state.lock().await;
         // In the middle of a round the hearing stays the same.
-        let hearing = if after.is_some() {
-            hearing
-        } else {
+        if round.after.is_none() {
             let (heard, fleet) = store::detector::last_heard_of_anybody(&self.db).await?;
-            hearing.look(now, heard, fleet)
-        };
-        let (next, done) = find_silent(&self.db, hearing, after, now).await?;
-        *state = (hearing, next);
+            round.hearing = round.hearing.look(now, heard, fleet);
+            round.together = listen(&self.db, now).await?;
+        }
+        let heard = (round.hearing, &round.together);
+        let (next, done) = find_silent(&self.db, heard, round.after, now).await?;
+        round.after = next;
         Ok(Activation {
             done,
             more: next.is_some(),

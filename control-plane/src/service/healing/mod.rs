@@ -37,7 +37,7 @@ pub use fleet::{blame_releases, look_after_affected};
 pub use open::{Observed, observe};
 pub use people::{ManualAction, ManualDone, ManualError, Person, manual_action};
 pub use ports::{Decide, Decided};
-pub use silence::{Hearing, find_silent};
+pub use silence::{Hearing, Together, find_silent, listen};
 
 /// Why a step was not done. The next look is the retry.
 #[derive(Debug, Error)]

@@ -1,5 +1,7 @@
 //! Plugins of which nothing is heard. Before a plugin is blamed, we ask whether we can hear at all.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use plugmend_shared::{
     detect::{
@@ -11,9 +13,13 @@ use plugmend_shared::{
 use serde_json::json;
 
 use super::{Observed, observe};
-use crate::store::{
-    Db, StoreError,
-    detector::{self, Silent},
+use crate::{
+    domain::event::{Event, EventKind},
+    store::{
+        Db, StoreError, Tx,
+        detector::{self, Silent},
+        outbox, policy,
+    },
 };
 
 /// How many plugins one transaction judges.
@@ -24,6 +30,8 @@ const FORGOTTEN: SignedDuration = SignedDuration::from_hours(30 * 24);
 const DEAF: SignedDuration = SignedDuration::from_mins(4);
 /// A look that is this late was kept from looking, and so perhaps from hearing.
 const LATE: SignedDuration = SignedDuration::from_mins(3);
+/// For so long it is believed that those who fell silent together are cut off.
+const EXCUSED: SignedDuration = SignedDuration::from_secs(silence::EXCUSED_S);
 /// In a smaller fleet everybody may well fall silent at once.
 const SMALL_FLEET: u64 = 20;
 
@@ -57,30 +65,87 @@ impl Hearing {
     }
 }
 
+/// How many plugins fell silent when, and how many there are: what falls silent together is cut off, not ill.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Together {
+    by_minute: BTreeMap<i64, u64>,
+    fleet: u64,
+}
+
+impl Together {
+    fn of(heard: Vec<(Option<i64>, u64)>) -> Self {
+        let mut this = Self::default();
+        for (minute, plugins) in heard {
+            this.fleet += plugins;
+            if let Some(minute) = minute {
+                this.by_minute.insert(minute, plugins);
+            }
+        }
+        this
+    }
+
+    /// How many fell silent at about the same time as one that was last heard then.
+    fn with(&self, last_heard: Timestamp) -> u64 {
+        let (minute, within) = (last_heard.as_second().div_euclid(60), silence::TOGETHER_S / 60);
+        self.by_minute
+            .range(minute - within..=minute + within)
+            .map(|(_, plugins)| plugins)
+            .sum()
+    }
+
+    fn is_common(&self, last_heard: Timestamp) -> bool {
+        let count = |plugins: u64| usize::try_from(plugins).unwrap_or(usize::MAX);
+        silence::is_common(count(self.with(last_heard)), count(self.fleet))
+    }
+}
+
+/// Who fell silent together, as far as it matters still.
+///
+/// # Errors
+/// When the database fails.
+pub async fn listen(db: &Db, now: Timestamp) -> Result<Together, StoreError> {
+    let settings = Settings::default();
+    let since = now.checked_sub(EXCUSED + EXCUSED).unwrap_or(Timestamp::MIN);
+    let silent_before = now
+        .checked_sub(seconds(settings.silence_suspect_s))
+        .unwrap_or(Timestamp::MIN);
+    Ok(Together::of(
+        detector::last_heard_by_minute(db, since, silent_before).await?,
+    ))
+}
+
 /// Judges a batch of silent plugins; the id to go on after, when there are more, and how many were marked.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn find_silent(
     db: &Db,
-    hearing: Hearing,
+    (hearing, together): (Hearing, &Together),
     after: Option<PluginId>,
     now: Timestamp,
 ) -> Result<(Option<PluginId>, u64), StoreError> {
-    let settings = Settings::default();
+    let mut settings = Settings::default();
     let suspect_after = seconds(settings.silence_suspect_s);
     let before = now.checked_sub(suspect_after).unwrap_or(Timestamp::MIN);
     let not_before = now.checked_sub(FORGOTTEN).unwrap_or(Timestamp::MIN);
     let mut tx = db.begin().await?;
+    settings.severity = policy::severities(&mut tx).await?;
     let found = detector::lock_silent(&mut tx, (not_before, before), after, BATCH).await?;
     let (mut marked, mut missed) = (0, Vec::new());
     for silent in &found {
-        let from = hearing.counts_from(silent.last_heard);
+        let excused = silent
+            .excused_until
+            .filter(|until| Some(*until) == excused_until(silent.last_heard));
+        let from = hearing.counts_from(excused.unwrap_or(silent.last_heard));
         let interval = PluginState::from_bytes(&silent.remembered.state).interval_s();
         let interval = interval.unwrap_or(settings.heartbeat_interval_s);
         match silence::judge_at(from.as_second(), now.as_second(), interval, &settings) {
             Silence::Heard => {}
             Silence::Suspect if silent.is_suspect => {}
+            Silence::Missed if excused.is_none() && together.is_common(silent.last_heard) => {
+                excuse(&mut tx, silent, together, now).await?;
+                marked += 1;
+            }
             verdict => {
                 detector::mark_silent(&mut tx, silent, verdict == Silence::Missed, now).await?;
                 marked += 1;
@@ -96,8 +161,31 @@ pub async fn find_silent(
     Ok((found.last().filter(|_| is_full).map(|silent| silent.plugin_id), marked))
 }
 
+/// Until when a silence that began then may be somebody else's fault.
+fn excused_until(last_heard: Timestamp) -> Option<Timestamp> {
+    last_heard.checked_add(EXCUSED).ok()
+}
+
+/// Leaves a plugin in peace that fell silent with many others; ops are told of them all once.
+async fn excuse(tx: &mut Tx, silent: &Silent, together: &Together, now: Timestamp) -> Result<(), StoreError> {
+    let Some(until) = excused_until(silent.last_heard) else {
+        return Ok(());
+    };
+    detector::excuse(tx, silent, until, now).await?;
+    let event = Event {
+        kind: EventKind::SilentTogether,
+        merchant_id: None,
+        plugin_id: None,
+        data: json!({
+            "plugins": together.with(silent.last_heard), "fleet": together.fleet, "last_heard": silent.last_heard,
+            "excused_until": until,
+        }),
+    };
+    outbox::put_unless_told(tx, &event, now.checked_sub(EXCUSED).unwrap_or(Timestamp::MIN)).await
+}
+
 async fn observed(
-    tx: &mut crate::store::Tx,
+    tx: &mut Tx,
     silent: &Silent,
     from: Timestamp,
     now: Timestamp,
@@ -143,6 +231,23 @@ mod tests {
         let hears_again = deaf.look(at(3), Some(at(3)), 1000);
         assert_eq!(hears_again.counts_from(at(-9)), at(2));
         assert_eq!(hears_again.counts_from(at(3)), at(3));
+    }
+
+    #[test]
+    fn together_is_within_four_minutes_and_a_tenth_of_the_fleet() {
+        let minute = |minutes: i64| Some(at(minutes).as_second().div_euclid(60));
+        let fell_silent = |there: u64, elsewhere: u64, well: u64| {
+            Together::of(vec![
+                (minute(-10), there),
+                (minute(-14), there),
+                (minute(-15), elsewhere),
+                (None, well),
+            ])
+        };
+        assert!(fell_silent(10, 0, 100).is_common(at(-10)));
+        assert!(!fell_silent(9, 50, 100).is_common(at(-10)), "those were earlier");
+        assert!(!fell_silent(10, 0, 300).is_common(at(-10)), "too small a part");
+        assert_eq!(fell_silent(10, 5, 100).with(at(-14)), 25);
     }
 
     #[test]
