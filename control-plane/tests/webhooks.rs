@@ -219,6 +219,22 @@ async fn what_is_given_up_is_listed_and_can_be_sent_again() {
 }
 
 #[tokio::test]
+async fn what_a_receiver_missed_that_is_not_known_can_not_be_sent_again() {
+    let plane = Plane::start().await;
+    let unknown = uuid::Uuid::from_u128(7);
+    for path in [
+        format!("/api/ops/webhooks/{unknown}/replay"),
+        format!("/api/ops/webhook-deliveries/{unknown}/replay"),
+    ] {
+        assert_eq!(plane.ops("POST", &path, Value::Null).await.status, 404, "{path}");
+    }
+    let (_, address) = Receiver::start(200).await;
+    let (known, _) = for_ops(&plane, address).await;
+    let path = format!("/api/ops/webhooks/{known}/replay");
+    assert_eq!(plane.ops("POST", &path, Value::Null).await.expect(200)["deliveries"], 0);
+}
+
+#[tokio::test]
 async fn receivers_that_hang_hold_up_nobody_else() {
     let plane = Plane::start().await;
     let (_, hanging) = Receiver::start(0).await;

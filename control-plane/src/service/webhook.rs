@@ -170,6 +170,11 @@ pub async fn replay(
     delivery_id: Option<Uuid>,
     now: Timestamp,
 ) -> Result<u64, WebhookError> {
+    if let Some(id) = webhook_id {
+        store::webhook::target(db, id)
+            .await?
+            .ok_or(WebhookError::Unknown("webhook"))?;
+    }
     let mut tx = db.begin().await?;
     let revived = store::delivery::replay(&mut tx, webhook_id, delivery_id, now).await?;
     if revived == 0 && delivery_id.is_some() {

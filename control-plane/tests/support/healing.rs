@@ -149,6 +149,15 @@ impl Loop {
     /// With the worked example's decision, and a runner that lets it pass.
     pub async fn over(plane: &Plane) -> Self {
         let decider = Arc::new(Says::new(patch("1.2.3")));
+        Self::with(plane, decider.clone(), decider).await
+    }
+
+    /// With another decider, and the same runner.
+    pub async fn decided_by(plane: &Plane, decide: Arc<dyn Decide>) -> Self {
+        Self::with(plane, Arc::new(Says::new(patch("1.2.3"))), decide).await
+    }
+
+    async fn with(plane: &Plane, decider: Arc<Says>, decide: Arc<dyn Decide>) -> Self {
         let runner = Runner::start(PASSES).await;
         let client = StagingClient::new(HttpClient::new(None).unwrap(), &runner.url, "t".to_owned().into()).unwrap();
         let clock: Arc<dyn Clock> = plane.clock.clone();
@@ -156,7 +165,7 @@ impl Loop {
             db: plane.state.db.clone(),
             clock,
             entropy: plane.state.entropy.clone(),
-            decider: decider.clone(),
+            decider: decide,
             staging: Some(client),
         };
         Self {

@@ -14,6 +14,7 @@ pub mod receiver;
 pub mod releases;
 #[cfg(feature = "object-storage")]
 pub mod s3;
+pub mod sira;
 pub mod walk;
 
 use std::{future::Future, time::Duration};

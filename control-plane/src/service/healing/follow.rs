@@ -128,7 +128,7 @@ impl Healing {
             let end = if self.go_back(tx, attempt, said, words, now).await? {
                 End::rolled_back("worse", words).blaming(Fault::Release)
             } else {
-                let words = format!("{words}, and the way back could not be ordered");
+                let words = format!("{words}, and {}", no_way_back(attempt.method));
                 End::failed("not_undone", words).escalating()
             };
             let end = end.produced(result);
@@ -154,8 +154,7 @@ impl Healing {
         let words = words.trim_end_matches("; ");
         let parties = (held.merchant_id, attempt.plugin_id);
         let rates = store::attempt::error_rates(tx, parties, attempt.status_since).await?;
-        let may_go_back = stages(attempt.method) || attempt.method == Method::ConfigFix;
-        let end = if may_go_back && self.go_back(tx, attempt, said, words, now).await? {
+        let end = if self.go_back(tx, attempt, said, words, now).await? {
             End::rolled_back("unhealthy", words).blaming(Fault::Release)
         } else {
             End::failed("unhealthy_kept", words).escalating()
@@ -174,8 +173,7 @@ impl Healing {
         why: &str,
         now: Timestamp,
     ) -> Result<bool, HealingError> {
-        if attempt.method == Method::Reinstall {
-            // The version before is not what ran before: the same did.
+        if !stages(attempt.method) && attempt.method != Method::ConfigFix {
             return Ok(false);
         }
         let (kind, config) = if attempt.method == Method::ConfigFix {
@@ -205,6 +203,17 @@ impl Healing {
                 Ok(false)
             }
         }
+    }
+}
+
+/// Why a change that made it worse stays.
+fn no_way_back(method: Method) -> &'static str {
+    match method {
+        // The agent would refuse it: what ran before was ill, which is why it went back.
+        Method::Rollback => "the cure was a way back itself: there is nothing further back",
+        // The version before is not what ran before: the same did.
+        Method::Reinstall => "what ran before was the same release",
+        Method::Patch | Method::Hotfix | Method::ConfigFix => "the way back could not be ordered",
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::attempt::{Attempt, Fault, Status},
     staging::{StagingError, StagingRequest, StagingResult},
-    store::{self, StoreError, attempt::Lease, audit::Actor, incident::Held},
+    store::{self, StoreError, attempt::Lease, audit::Actor},
 };
 
 /// The first pause after a sandbox that could not be had; it doubles up to a minute.
@@ -140,7 +140,7 @@ impl Healing {
                 false
             }
             Err(error) if error.is_transient() => {
-                again_later(&mut tx, &held, &attempt, error, now).await?;
+                again_later(&mut tx, &attempt, error, now).await?;
                 false
             }
             Err(error) => {
@@ -164,7 +164,6 @@ fn with_room_late(attempt: &Attempt, now: Timestamp) -> Timestamp {
 
 async fn again_later(
     tx: &mut store::Tx,
-    _held: &Held,
     attempt: &Attempt,
     error: &StagingError,
     now: Timestamp,
