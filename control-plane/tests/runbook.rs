@@ -27,10 +27,16 @@ const STOP: &str =
 const ROLLBACKS: &str = "SELECT count(*) FROM plugin_agent_commands WHERE command_type = 'rollback'
      AND status = 'pending' AND command_payload ->> 'version' = '1.0.0' AND attempt_id IS NOT NULL";
 
-#[tokio::test]
-async fn the_emergency_stop_withdraws_what_was_not_sent() {
+/// One plugin, with an attempt whose order waits.
+async fn with_an_attempt() -> TestDatabase {
     let database = TestDatabase::migrated().await;
     database.run(ATTEMPT).await;
+    database
+}
+
+#[tokio::test]
+async fn the_emergency_stop_withdraws_what_was_not_sent() {
+    let database = with_an_attempt().await;
     database.run(STOP).await;
     let update = "SELECT status FROM plugin_agent_commands WHERE command_type = 'update'";
     assert_eq!(database.text(update).await.as_deref(), Some("failed"));
@@ -39,8 +45,7 @@ async fn the_emergency_stop_withdraws_what_was_not_sent() {
 
 #[tokio::test]
 async fn the_emergency_stop_sends_back_what_has_begun() {
-    let database = TestDatabase::migrated().await;
-    database.run(ATTEMPT).await;
+    let database = with_an_attempt().await;
     database
         .run("UPDATE plugin_agent_commands SET status = 'executing', generation = 1")
         .await;
@@ -54,8 +59,7 @@ async fn the_emergency_stop_sends_back_what_has_begun() {
 
 #[tokio::test]
 async fn taking_back_the_last_hour_orders_roll_backs() {
-    let database = TestDatabase::migrated().await;
-    database.run(ATTEMPT).await;
+    let database = with_an_attempt().await;
     database
         .run("UPDATE plugin_autopatch_attempts SET status = 'success'")
         .await;
@@ -90,8 +94,7 @@ const TARGETS: &str = "SELECT string_agg(command_payload ->> 'version', ' ' ORDE
 
 #[tokio::test]
 async fn two_take_backs_of_one_plugin_go_back_to_where_the_older_began() {
-    let database = TestDatabase::migrated().await;
-    database.run(ATTEMPT).await;
+    let database = with_an_attempt().await;
     database.run(EARLIER).await;
     database
         .run("UPDATE plugin_autopatch_attempts SET status = 'success'")
@@ -104,8 +107,7 @@ async fn two_take_backs_of_one_plugin_go_back_to_where_the_older_began() {
 
 #[tokio::test]
 async fn a_take_back_never_goes_forward_to_a_version_that_was_left() {
-    let database = TestDatabase::migrated().await;
-    database.run(ATTEMPT).await;
+    let database = with_an_attempt().await;
     database.run(EARLIER).await;
     let take_back = |version: &str| {
         format!("UPDATE plugin_autopatch_attempts SET status = 'rolled_back' WHERE from_version = '{version}'")
@@ -135,8 +137,7 @@ async fn the_emergency_stop_sends_back_what_was_installed_while_its_attempt_stil
 
 #[tokio::test]
 async fn the_emergency_stop_withdraws_a_cure_that_is_a_roll_back_itself() {
-    let database = TestDatabase::migrated().await;
-    database.run(ATTEMPT).await;
+    let database = with_an_attempt().await;
     database
         .run("UPDATE plugin_agent_commands SET command_type = 'rollback', created_by = 'system'")
         .await;
@@ -147,8 +148,7 @@ async fn the_emergency_stop_withdraws_a_cure_that_is_a_roll_back_itself() {
 
 #[tokio::test]
 async fn a_stop_that_meets_an_order_going_overdue_still_sends_it_back() {
-    let database = TestDatabase::migrated().await;
-    database.run(ATTEMPT).await;
+    let database = with_an_attempt().await;
     database
         .run("UPDATE plugin_agent_commands SET status = 'executing', generation = 1")
         .await;
@@ -158,14 +158,7 @@ async fn a_stop_that_meets_an_order_going_overdue_still_sends_it_back() {
         .execute("BEGIN; UPDATE plugin_agent_commands SET status = 'timeout', completed_at = now()")
         .await
         .unwrap();
-    let stop = tokio::spawn({
-        let url = database.url.clone();
-        async move {
-            let mut person = PgConnection::connect(&url).await.unwrap();
-            person.execute(STOP).await.unwrap();
-        }
-    });
-    waits_for_a_lock(&database).await;
+    let stop = stop_that_waits(&database).await;
     overdue.execute("COMMIT").await.unwrap();
     stop.await.unwrap();
     assert_eq!(database.number(ROLLBACKS).await, 1);
@@ -173,22 +166,14 @@ async fn a_stop_that_meets_an_order_going_overdue_still_sends_it_back() {
 
 #[tokio::test]
 async fn a_stop_waits_for_the_heartbeat_that_holds_the_plugin_and_finds_what_it_sent() {
-    let database = TestDatabase::migrated().await;
-    database.run(ATTEMPT).await;
+    let database = with_an_attempt().await;
     // A heartbeat holds the plugin first, then takes its orders.
     let mut heartbeat = PgConnection::connect(&database.url).await.unwrap();
     heartbeat
         .execute("BEGIN; SELECT id FROM merchant_plugins ORDER BY id FOR NO KEY UPDATE")
         .await
         .unwrap();
-    let stop = tokio::spawn({
-        let url = database.url.clone();
-        async move {
-            let mut person = PgConnection::connect(&url).await.unwrap();
-            person.execute(STOP).await.unwrap();
-        }
-    });
-    waits_for_a_lock(&database).await;
+    let stop = stop_that_waits(&database).await;
     // No circle: the stop holds no order yet, so the heartbeat gets through.
     heartbeat
         .execute("UPDATE plugin_agent_commands SET status = 'sent', sent_at = now(), generation = 1; COMMIT")
@@ -198,19 +183,25 @@ async fn a_stop_waits_for_the_heartbeat_that_holds_the_plugin_and_finds_what_it_
     assert_eq!(database.number(ROLLBACKS).await, 1);
 }
 
-async fn waits_for_a_lock(database: &TestDatabase) {
+/// Has a person type the emergency stop, which waits for somebody who holds a row.
+async fn stop_that_waits(database: &TestDatabase) -> tokio::task::JoinHandle<()> {
+    let url = database.url.clone();
+    let stop = tokio::spawn(async move {
+        let mut person = PgConnection::connect(&url).await.unwrap();
+        person.execute(STOP).await.unwrap();
+    });
     support::eventually("a statement that waits", || async {
         let waiting = "SELECT count(*) FROM pg_stat_activity
                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
         (database.number(waiting).await > 0).then_some(())
     })
     .await;
+    stop
 }
 
 #[tokio::test]
 async fn logs_of_an_attempt_can_only_grow() {
-    let database = TestDatabase::migrated().await;
-    database.run(ATTEMPT).await;
+    let database = with_an_attempt().await;
     let append = |message: &str| {
         format!("UPDATE plugin_autopatch_attempts SET logs = logs || '[{{\"message\": \"{message}\"}}]'")
     };
@@ -231,8 +222,7 @@ async fn logs_of_an_attempt_can_only_grow() {
 
 #[tokio::test]
 async fn a_stop_and_a_heartbeat_that_finds_the_plugin_ill_do_not_wait_for_each_other() {
-    let database = TestDatabase::migrated().await;
-    database.run(ATTEMPT).await;
+    let database = with_an_attempt().await;
     database
         .run(
             "INSERT INTO plugin_incidents (id, merchant_plugin_id, incident_type, severity, status)
@@ -244,14 +234,7 @@ async fn a_stop_and_a_heartbeat_that_finds_the_plugin_ill_do_not_wait_for_each_o
     let plugin_id = "00000000-0000-4000-8000-000000000001".parse().unwrap();
     let mut heartbeat = database.db.begin().await.unwrap();
     store::plugin::lock(&mut heartbeat, plugin_id).await.unwrap();
-    let stop = tokio::spawn({
-        let url = database.url.clone();
-        async move {
-            let mut person = PgConnection::connect(&url).await.unwrap();
-            person.execute(STOP).await.map(drop)
-        }
-    });
-    waits_for_a_lock(&database).await;
+    let stop = stop_that_waits(&database).await;
     let now = SystemClock.now();
     let new = NewIncident {
         plugin_id,
@@ -261,7 +244,7 @@ async fn a_stop_and_a_heartbeat_that_finds_the_plugin_ill_do_not_wait_for_each_o
     };
     assert_eq!(store::incident::open(&mut heartbeat, &new, now).await.unwrap(), None);
     heartbeat.commit().await.unwrap();
-    stop.await.unwrap().unwrap();
+    stop.await.unwrap();
     let stopped = "SELECT count(*) FROM plugin_autopatch_attempts WHERE status = 'cancelled'";
     assert_eq!(database.number(stopped).await, 1);
     let looked_at = "SELECT count(*) FROM plugin_incidents WHERE next_look_at = 'epoch'";

@@ -8,8 +8,6 @@
 
 mod outcome;
 
-use std::{fmt, str::FromStr};
-
 use jiff::{SignedDuration, Timestamp};
 use plugmend_shared::{
     bundle::manifest::Impact,
@@ -19,11 +17,13 @@ use plugmend_shared::{
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use thiserror::Error;
 use uuid::Uuid;
 
-use super::approval::{Approval, Content};
 pub use super::decision::Method;
+use super::{
+    approval::{Approval, Content},
+    status::{Illegal, named},
+};
 
 pub use outcome::{CommandEnd, Ending, Fault, read_end};
 
@@ -58,20 +58,9 @@ pub const STATUSES: [Status; 7] = [
     Status::Cancelled,
 ];
 
-/// A transition that there is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("an attempt that is {from} can not become {to}")]
-pub struct Illegal {
-    /// What it is.
-    pub from: Status,
-    /// What was asked.
-    pub to: Status,
-}
-
-/// A text that names no status.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is no status of an attempt")]
-pub struct Unknown(pub String);
+/// What this is a status of, in errors.
+const WHAT: &str = "an attempt";
+named!(Status, STATUSES, WHAT);
 
 /// How long an attempt that needs nobody may wait to be begun.
 const PENDING_LASTS: SignedDuration = SignedDuration::from_hours(2);
@@ -106,7 +95,7 @@ impl Status {
     ///
     /// # Errors
     /// When there is none.
-    pub fn to(self, to: Self) -> Result<Self, Illegal> {
+    pub fn to(self, to: Self) -> Result<Self, Illegal<Self>> {
         let legal = match self {
             Self::Pending => matches!(to, Self::Staging | Self::Applying | Self::Failed | Self::Cancelled),
             Self::Staging => matches!(to, Self::Applying | Self::Failed | Self::Cancelled),
@@ -114,7 +103,12 @@ impl Status {
             Self::Success => to == Self::RolledBack,
             Self::Failed | Self::RolledBack | Self::Cancelled => false,
         };
-        if legal { Ok(to) } else { Err(Illegal { from: self, to }) }
+        let illegal = Illegal {
+            what: WHAT,
+            from: self,
+            to,
+        };
+        if legal { Ok(to) } else { Err(illegal) }
     }
 
     /// How long it may stay so before people are called; none for an end.
@@ -126,23 +120,6 @@ impl Status {
             Self::Applying => Some(APPLYING_LASTS),
             Self::Success | Self::Failed | Self::RolledBack | Self::Cancelled => None,
         }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Status {
-    type Err = Unknown;
-
-    fn from_str(text: &str) -> Result<Self, Unknown> {
-        STATUSES
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or_else(|| Unknown(text.to_owned()))
     }
 }
 

@@ -8,16 +8,15 @@
 //!   \----------+------------------> closed (it healed by itself)
 //! ```
 
-use std::{fmt, str::FromStr};
-
 use jiff::{SignedDuration, Timestamp};
 use plugmend_shared::{
     detect::{IncidentType, Severity},
     ids::PluginId,
 };
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 use uuid::Uuid;
+
+use super::status::{Illegal, named};
 
 /// `plugin_incidents.status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -44,20 +43,9 @@ pub const STATUSES: [Status; 5] = [
     Status::Escalated,
 ];
 
-/// A transition that there is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("an incident that is {from} can not become {to}")]
-pub struct Illegal {
-    /// What it is.
-    pub from: Status,
-    /// What was asked.
-    pub to: Status,
-}
-
-/// A text that names no status.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is no status of an incident")]
-pub struct Unknown(pub String);
+/// What this is a status of, in errors.
+const WHAT: &str = "an incident";
+named!(Status, STATUSES, WHAT);
 
 /// How long an incident may wait for a decision: a closed maintenance window, the kill switch.
 const OPEN_LASTS: SignedDuration = SignedDuration::from_hours(26);
@@ -90,7 +78,7 @@ impl Status {
     ///
     /// # Errors
     /// When there is none.
-    pub fn to(self, to: Self) -> Result<Self, Illegal> {
+    pub fn to(self, to: Self) -> Result<Self, Illegal<Self>> {
         let legal = match self {
             Self::Open => matches!(to, Self::InProgress | Self::Escalated | Self::Closed),
             Self::InProgress => matches!(to, Self::Mitigated | Self::Escalated | Self::Closed),
@@ -98,7 +86,12 @@ impl Status {
             Self::Escalated => matches!(to, Self::InProgress | Self::Mitigated | Self::Closed),
             Self::Closed => false,
         };
-        if legal { Ok(to) } else { Err(Illegal { from: self, to }) }
+        let illegal = Illegal {
+            what: WHAT,
+            from: self,
+            to,
+        };
+        if legal { Ok(to) } else { Err(illegal) }
     }
 
     /// How long it may stay so, and what it becomes then; none for what is over or with people.
@@ -109,23 +102,6 @@ impl Status {
             Self::Mitigated => Some((MITIGATED_LASTS, Self::Closed)),
             Self::Closed | Self::Escalated => None,
         }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Status {
-    type Err = Unknown;
-
-    fn from_str(text: &str) -> Result<Self, Unknown> {
-        STATUSES
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or_else(|| Unknown(text.to_owned()))
     }
 }
 

@@ -12,3 +12,4 @@ pub mod incident;
 pub mod learning;
 pub mod network;
 pub mod policy;
+pub mod status;

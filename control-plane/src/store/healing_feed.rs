@@ -1,6 +1,6 @@
 //! Hints that the healing loop has something to do. A hint carries nothing: whoever hears it looks for itself.
 
-use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::postgres::PgListener;
 
 use super::{Db, StoreError};
 
@@ -16,12 +16,7 @@ impl HealingFeed {
     /// # Errors
     /// When the database can not be reached.
     pub async fn open(db: &Db) -> Result<Self, StoreError> {
-        // Outside the pool: a listener holds its connection for good.
-        let options = db.pool().connect_options().as_ref().clone();
-        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
-        let mut listener = PgListener::connect_with(&pool).await?;
-        listener.listen(CHANNEL).await?;
-        Ok(Self(listener))
+        Ok(Self(db.listener(CHANNEL).await?))
     }
 
     /// Waits for the next hint; a lost connection, which is made anew, counts as one.

@@ -20,6 +20,7 @@ pub mod heartbeat;
 pub mod idempotency;
 pub mod incident;
 pub mod judgement;
+pub mod lease;
 pub mod lesson;
 pub mod merchant;
 pub mod model;
@@ -40,7 +41,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
     PgPool, Postgres,
     migrate::Migrator,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 
 pub use error::StoreError;
@@ -103,6 +104,18 @@ impl Db {
     /// The pool of the one listener.
     pub(crate) fn listen_pool(&self) -> &PgPool {
         &self.listen_pool
+    }
+
+    /// An ear for what is told on a channel. It holds a connection of its own for good, outside of the pool.
+    ///
+    /// # Errors
+    /// When the database can not be reached.
+    pub(crate) async fn listener(&self, channel: &str) -> Result<PgListener, StoreError> {
+        let options = self.pool.connect_options().as_ref().clone();
+        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.listen(channel).await?;
+        Ok(listener)
     }
 
     /// Begins a transaction.

@@ -1,7 +1,7 @@
 //! News of standings that changed on any replica, or by hand.
 
 use plugmend_shared::ids::PluginId;
-use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::postgres::PgListener;
 
 use super::{Db, SqlTimestamp, StoreError};
 
@@ -26,12 +26,7 @@ impl StandingFeed {
     /// # Errors
     /// When the database can not be reached.
     pub async fn open(db: &Db) -> Result<Self, StoreError> {
-        // Outside the pool: a listener holds its connection for good.
-        let options = db.pool().connect_options().as_ref().clone();
-        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
-        let mut listener = PgListener::connect_with(&pool).await?;
-        listener.listen(CHANNEL).await?;
-        Ok(Self(listener))
+        Ok(Self(db.listener(CHANNEL).await?))
     }
 
     /// The next news. After a lost connection it listens anew and says [`StandingNews::Anybody`].

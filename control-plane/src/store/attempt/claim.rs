@@ -1,26 +1,17 @@
 //! Work on attempts, claimed by lease.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use plugmend_shared::ids::AttemptId;
 use uuid::Uuid;
 
 use super::{
-    super::{Db, StoreError, ToSqlx as _, Tx},
+    super::{Db, StoreError, ToSqlx as _, Tx, lease},
     row,
 };
 use crate::domain::attempt::Attempt;
 
-/// How long a claim lasts, unless more is asked for.
-const LEASE: SignedDuration = SignedDuration::from_secs(60);
-
 /// A claim on one attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lease {
-    /// Which.
-    pub id: AttemptId,
-    /// Drawn anew for each claim.
-    pub token: Uuid,
-}
+pub type Lease = lease::Lease<AttemptId>;
 
 /// Claims at most `limit` attempts whose order has ended, and as many that are due; those that others have are left to
 /// them. What has ended goes first: it makes room for those that wait.
@@ -28,7 +19,6 @@ pub struct Lease {
 /// # Errors
 /// When the database fails.
 pub async fn claim(db: &Db, token: Uuid, now: Timestamp, limit: i64) -> Result<Vec<Lease>, StoreError> {
-    let until = now.checked_add(LEASE).unwrap_or(Timestamp::MAX);
     let ids = sqlx::query_scalar!(
         "WITH ended AS (
            SELECT attempt.id FROM plugin_autopatch_attempts attempt
@@ -46,7 +36,7 @@ pub async fn claim(db: &Db, token: Uuid, now: Timestamp, limit: i64) -> Result<V
          WHERE id IN (SELECT id FROM ended UNION SELECT id FROM due)
          RETURNING id",
         now.to_sqlx() as _,
-        until.to_sqlx() as _,
+        lease::until(now).to_sqlx() as _,
         token,
         limit
     )
@@ -78,7 +68,7 @@ impl Lease {
              WHERE id = $1",
             self.id.0,
             self.token,
-            now.checked_add(LEASE).unwrap_or(Timestamp::MAX).to_sqlx() as _
+            lease::until(now).to_sqlx() as _
         )
         .execute(&mut **tx)
         .await?;
@@ -95,7 +85,7 @@ impl Lease {
              WHERE id = $1 AND lease_by = $2",
             self.id.0,
             self.token,
-            now.checked_add(LEASE).unwrap_or(Timestamp::MAX).to_sqlx() as _
+            lease::until(now).to_sqlx() as _
         )
         .execute(db.pool())
         .await?;

@@ -83,7 +83,7 @@ impl TryFrom<AttemptRow> for Attempt {
             status: row
                 .status
                 .parse()
-                .map_err(|e: crate::domain::attempt::Unknown| StoreError::corrupt("attempt's status", e))?,
+                .map_err(|e: crate::domain::status::Unknown| StoreError::corrupt("attempt's status", e))?,
             origin: if row.origin == "person" {
                 Origin::Person
             } else {

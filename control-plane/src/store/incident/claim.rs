@@ -1,31 +1,21 @@
-//! Work on incidents, claimed by lease: whoever dies with one is relieved of it when the lease is over.
+//! Work on incidents, claimed by lease.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
-    super::{Db, StoreError, ToSqlx as _},
+    super::{Db, StoreError, ToSqlx as _, Tx, lease},
     Held,
 };
 
-/// How long a claim lasts: a decider may take ten seconds, and try again within.
-const LEASE: SignedDuration = SignedDuration::from_secs(60);
-
-/// A claim on one row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lease {
-    /// The row.
-    pub id: Uuid,
-    /// Drawn anew for each claim: two never have the same.
-    pub token: Uuid,
-}
+/// A claim on one incident.
+pub type Lease = lease::Lease<Uuid>;
 
 /// Claims at most `limit` incidents that are due; those that others have are left to them.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn claim(db: &Db, token: Uuid, now: Timestamp, limit: i64) -> Result<Vec<Lease>, StoreError> {
-    let until = now.checked_add(LEASE).unwrap_or(Timestamp::MAX);
     let ids = sqlx::query_scalar!(
         "UPDATE plugin_incidents SET lease_until = $2, lease_by = $3, updated_at = updated_at
          WHERE id IN (
@@ -35,7 +25,7 @@ pub async fn claim(db: &Db, token: Uuid, now: Timestamp, limit: i64) -> Result<V
            ORDER BY next_look_at LIMIT $4 FOR UPDATE SKIP LOCKED)
          RETURNING id",
         now.to_sqlx() as _,
-        until.to_sqlx() as _,
+        lease::until(now).to_sqlx() as _,
         token,
         limit
     )
@@ -49,7 +39,7 @@ impl Lease {
     ///
     /// # Errors
     /// When the database fails or the row can not be read.
-    pub async fn lock(&self, tx: &mut super::super::Tx) -> Result<Option<Held>, StoreError> {
+    pub async fn lock(&self, tx: &mut Tx) -> Result<Option<Held>, StoreError> {
         super::lock_if(tx, self.id, Some(self.token)).await
     }
 }

@@ -35,7 +35,7 @@ impl TryFrom<IncidentRow> for Incident {
             status: row
                 .status
                 .parse()
-                .map_err(|e: crate::domain::incident::Unknown| corrupt("incident's status")(e.into()))?,
+                .map_err(|e: crate::domain::status::Unknown| corrupt("incident's status")(e.into()))?,
             status_since: row.status_since.to_jiff(),
             detected_at: row.detected_at.to_jiff(),
         })
