@@ -158,6 +158,33 @@ async fn room_in_the_sandbox_is_waited_for_for_hours() {
 }
 
 #[tokio::test]
+async fn a_crowd_waits_for_room_in_the_sandbox_and_is_not_given_up_for_it() {
+    let mut case = Case::begin().await;
+    case.loops.runner.say(support::healing::HANGS);
+    case.beat(sick()).await;
+    for _ in 1..12 {
+        let other = case.plane.agent_plugin().await;
+        let gateway = case.plane.gateway(&other);
+        beat(&gateway, &case.plane, &other, 1, sick()).await.expect(200);
+    }
+    case.turn().await;
+    assert_eq!(
+        case.count("plugin_autopatch_attempts WHERE status = 'staging'").await,
+        12
+    );
+    // Eight are tried out, within the time that a run may take; the others have used up nothing of theirs.
+    let later = case.plane.now() + jiff::SignedDuration::from_hours(1);
+    let waiting = format!("plugin_autopatch_attempts WHERE deadline_at > '{later}'");
+    assert_eq!(case.count(&waiting).await, 4);
+    case.plane.advance(20);
+    case.turn().await;
+    assert_eq!(
+        case.count("plugin_autopatch_attempts WHERE status = 'staging'").await,
+        12
+    );
+}
+
+#[tokio::test]
 async fn a_sandbox_that_hangs_holds_up_no_other_work() {
     let mut case = Case::begin().await;
     case.loops.runner.say(support::healing::HANGS);

@@ -19,10 +19,10 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use plugmend_tests::{
     postgres::{Durability, Postgres},
-    system::{ControlPlane, LIMIT, Options, binaries},
+    system::{ControlPlane, LIMIT, Options, binaries, sql},
     wait,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 /// One control plane and a person before it.
@@ -289,6 +289,10 @@ async fn webhooks_are_run_from_the_command_line() {
             .contains("no such webhook")
     );
     assert!(desk.fails(&["webhook", "replay"], 2).contains("required"));
+    assert!(
+        desk.fails(&["webhook", "replay", "--all-of", nobody], 4)
+            .contains("no such webhook")
+    );
     let stranger = Command::new(binaries::program("plugmend").unwrap())
         .args(["webhook", "list", "--api", &desk.control_plane.api_url()])
         .env_remove("PLUGMEND_TOKEN")
@@ -303,6 +307,40 @@ async fn webhooks_are_run_from_the_command_line() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_decisions_are_replayed_as_were_asked_for_and_whether_there_are_older_ones_is_said() {
+    let desk = Desk::open().await;
+    let merchant = desk.does(&["merchant", "create", "--name", "Shop"]);
+    let decided = format!(
+        "WITH plugin AS (
+           INSERT INTO merchant_plugins (merchant_id, cms, plugin_version) VALUES ('{}', 'node', '1.0.0')
+           RETURNING id, merchant_id)
+         INSERT INTO sira_decisions (id, merchant_id, merchant_plugin_id, input, output, source, model_version,
+           training_epoch, created_at)
+         SELECT gen_random_uuid(), merchant_id, id, '{{}}', '{{}}', 'built_in', 'another', 1, now() - n * interval '1 minute'
+         FROM plugin, generate_series(1, 45) n",
+        merchant["id"].as_str().unwrap()
+    );
+    sql::run(desk.control_plane.database_url(), &decided).await.unwrap();
+    for (limit, looked_at, more) in [
+        ("1", 1, true),
+        ("30", 30, true),
+        ("40", 40, true),
+        ("45", 45, false),
+        ("2000", 45, false),
+    ] {
+        let said = desk.does(&["decide", "replay", "--limit", limit]);
+        assert_eq!(
+            (&said["not_ours"], &said["more"]),
+            (&json!(looked_at), &json!(more)),
+            "--limit {limit}"
+        );
+    }
+    let words = desk.run(&["decide", "replay", "--limit", "30"]);
+    assert!(String::from_utf8_lossy(&words.stdout).contains("older ones were not looked at"));
+    desk.fails(&["decide", "replay", "--limit", "0"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_merchants_wish_is_said_from_the_command_line() {
     let desk = Desk::open().await;
     let id = desk.does(&["merchant", "create", "--name", "Shop"])["id"].clone();
@@ -314,7 +352,7 @@ async fn what_merchants_wish_is_said_from_the_command_line() {
     assert_eq!(stands["maintenance_window"]["utc_offset_minutes"], -60);
     assert_eq!(
         desk.does(&["merchant", "opt-out", id])["maintenance_window"]["days"],
-        serde_json::json!([1, 2])
+        json!([1, 2])
     );
     assert_eq!(desk.does(&["merchant", "opt-in", id])["autopatch_opt_out"], false);
     desk.does(&["merchant", "window", id, "--any-time"]);
