@@ -110,15 +110,14 @@ impl Kept {
     pub(super) fn on<T>(&self, act: impl FnOnce(&sled::Db) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let db = {
             let mut slot = self.slot();
-            match &*slot {
-                Some(db) => db.clone(),
-                None => {
-                    let db = open_or_renew(&self.dir)?.0;
-                    // What had not reached the disk is gone.
-                    let size = super::spool::Size::measure(&db)?;
-                    *self.measured.lock().unwrap_or_else(PoisonError::into_inner) = Some(size);
-                    slot.insert(db).clone()
-                }
+            if let Some(db) = &*slot {
+                db.clone()
+            } else {
+                let db = open_or_renew(&self.dir)?.0;
+                // What had not reached the disk is gone.
+                let size = super::spool::Size::measure(&db)?;
+                *self.measured.lock().unwrap_or_else(PoisonError::into_inner) = Some(size);
+                slot.insert(db).clone()
             }
         };
         let done = act(&db);

@@ -159,10 +159,10 @@ pub async fn speak(
 
 /// What was found out on the way to a refusal (it is void) is kept; the rest is as if nobody had spoken.
 async fn settle(tx: Tx, error: ApprovalError) -> ApprovalError {
-    if matches!(error, ApprovalError::Refused(Refused::Changed)) {
-        if let Err(failed) = tx.commit().await {
-            return StoreError::from(failed).into();
-        }
+    if matches!(error, ApprovalError::Refused(Refused::Changed))
+        && let Err(failed) = tx.commit().await
+    {
+        return StoreError::from(failed).into();
     }
     error
 }
@@ -246,12 +246,11 @@ pub async fn say_yes(
     let said_before = asked.question.request.yes.iter().any(|said| said.person == who.subject);
     let standing = asked.question.request.say_yes(yes, &content)?;
     let question = &asked.question;
-    match signature.filter(|_| said_before) {
-        Some(signature) => store::approval::sign_word(tx, question.id, &who.subject, signature).await?,
-        None => {
-            let by = (who.subject.as_str(), who.roles.as_slice(), "yes");
-            store::approval::add_word(tx, question.id, by, (comment, signature), now).await?;
-        }
+    if let Some(signature) = signature.filter(|_| said_before) {
+        store::approval::sign_word(tx, question.id, &who.subject, signature).await?;
+    } else {
+        let by = (who.subject.as_str(), who.roles.as_slice(), "yes");
+        store::approval::add_word(tx, question.id, by, (comment, signature), now).await?;
     }
     let details = json!({ "comment": comment, "signed_by": signature.map(|signature| &signature.keyid), "roles": who.roles,
         "release_digest": question.request.release, "content_digest": content, "status": standing });
