@@ -43,7 +43,8 @@ impl Document {
     /// # Errors
     /// Never, for what is made of text.
     pub fn new(gathered: OpenApi) -> Result<Self, serde_json::Error> {
-        let mut text = complete(gathered).to_pretty_json()?;
+        // By way of a value its keys are sorted: extensions would stand in another order in each process.
+        let mut text = serde_json::to_string_pretty(&serde_json::to_value(complete(gathered))?)?;
         text.push('\n');
         Ok(Self(text.into()))
     }
