@@ -19,8 +19,9 @@ use crate::{
         auth::TokenVerifier,
     },
     jobs::{
-        Deliveries, FleetFindings, ForgetAnswers, ForgetHistory, ForgetIdentities, ForgetJudgements, Horizons,
-        OverdueCommands, Reconciler, RepositoryFreshness, Runner, SilentPlugins, TelemetryPartitions, TidyWebhooks,
+        Deliveries, Figures, FleetFindings, ForgetAnswers, ForgetEvents, ForgetHistory, ForgetIdentities,
+        ForgetJudgements, Horizons, OverdueCommands, Reconciler, RepositoryFreshness, Runner, SilentPlugins,
+        TelemetryPartitions, TidyWebhooks,
     },
     lifecycle::Lifecycle,
     notify::Sender,
@@ -29,6 +30,7 @@ use crate::{
         Entropy,
         command::Polls,
         deliver::Deliverer,
+        events::Events,
         ingest::{self, IngestOptions},
         secret::SecretHasher,
         secret_box::SecretBox,
@@ -103,6 +105,15 @@ fn open(settings: &Settings) -> anyhow::Result<Db> {
 }
 
 fn start(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle) -> anyhow::Result<()> {
+    http::metrics::install()?;
+    let mut stop = lifecycle.stop();
+    lifecycle.spawn("metrics", async move {
+        tokio::select! {
+            () = http::metrics::keep_small() => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+        Ok(())
+    });
     let state = state(settings, roles, db, lifecycle)?;
     if roles.contains(&Role::Worker) {
         start_jobs(settings, &state, lifecycle);
@@ -155,6 +166,8 @@ fn start_jobs(settings: &Settings, state: &AppState, lifecycle: &mut Lifecycle) 
             db.clone(),
             Horizons::of_days(keep.incidents_days, keep.commands_days),
         )),
+        Arc::new(ForgetEvents::new(db.clone())),
+        Arc::new(Figures::new(db.clone())),
         Arc::new(SilentPlugins::new(db.clone())),
         Arc::new(FleetFindings::new(db.clone())),
         Arc::new(ForgetIdentities::new(db.clone(), settings.gateway.certificate_grace)),
@@ -206,6 +219,14 @@ fn state(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle
         listening.await;
         Ok(())
     });
+    let events = Events::new(db.clone(), lifecycle.stop());
+    if roles.contains(&Role::Api) {
+        let following = events.clone().follow();
+        lifecycle.spawn("events", async {
+            following.await;
+            Ok(())
+        });
+    }
     Ok(AppState {
         db: db.clone(),
         clock,
@@ -217,6 +238,8 @@ fn state(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle
         webhooks: webhooks(settings)?,
         ingest,
         polls,
+        events,
+        metrics_token: settings.api.metrics_token.clone(),
         repo: repository(settings)?,
         heartbeat_interval_s: settings.heartbeat_interval_s,
     })

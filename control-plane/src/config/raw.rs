@@ -74,6 +74,8 @@ pub struct RawApi {
     pub trusted_proxies: Option<Vec<String>>,
     /// `PLUGMEND_API_PER_SECOND`: requests a second of one address, on average; ten times as many at once.
     pub per_second: Option<u32>,
+    /// `PLUGMEND_METRICS_TOKEN`: what `/metrics` is shown for; without it, on this machine alone.
+    pub metrics_token: Option<String>,
 }
 
 /// `[gateway]`
@@ -169,6 +171,7 @@ impl Raw {
             lookup("PLUGMEND_TRUSTED_PROXIES").map(|list| split_list(&list)),
         );
         replace(&mut self.api.per_second, number(&lookup, "PLUGMEND_API_PER_SECOND")?);
+        replace(&mut self.api.metrics_token, lookup("PLUGMEND_METRICS_TOKEN"));
         replace(&mut self.gateway.listen, lookup("PLUGMEND_GATEWAY_BIND"));
         replace(
             &mut self.gateway.names,

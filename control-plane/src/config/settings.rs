@@ -102,6 +102,8 @@ pub struct ApiSettings {
     pub trusted_proxies: Vec<Network>,
     /// Requests a second of one address, on average; ten times as many at once.
     pub per_second: u32,
+    /// What `/metrics` is shown for; none: on this machine alone.
+    pub metrics_token: Option<SecretString>,
 }
 
 /// The release repository.
@@ -270,7 +272,19 @@ fn check_api(raw: RawApi) -> Result<ApiSettings, ConfigError> {
         listen: SocketAddr::new(bind, raw.port.unwrap_or(8112)),
         trusted_proxies: networks("PLUGMEND_TRUSTED_PROXIES", raw.trusted_proxies)?,
         per_second,
+        metrics_token: raw.metrics_token.map(metrics_token).transpose()?,
     })
+}
+
+/// Tokens that can be guessed are none.
+fn metrics_token(token: String) -> Result<SecretString, ConfigError> {
+    if token.len() < 16 {
+        return Err(ConfigError::Invalid {
+            name: "PLUGMEND_METRICS_TOKEN",
+            why: "it has fewer than 16 characters; openssl rand -hex 32 makes a good one".to_owned(),
+        });
+    }
+    Ok(token.into())
 }
 
 fn networks(name: &'static str, list: Option<Vec<String>>) -> Result<Vec<Network>, ConfigError> {

@@ -11,5 +11,6 @@ pub mod identity;
 pub mod incident;
 pub mod learning;
 pub mod network;
+pub mod page;
 pub mod policy;
 pub mod status;

@@ -1,8 +1,10 @@
 //! What goes around every request: an id, a trace, a catch for panics.
 
+use std::time::Instant;
+
 use axum::{
     Router,
-    extract::Request,
+    extract::{MatchedPath, Request},
     http::{HeaderName, HeaderValue},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
@@ -47,8 +49,19 @@ async fn wrong_method() -> ApiError {
 
 async fn trace(entropy: &Entropy, request: Request, next: Next) -> Response {
     let id = request_id(entropy, &request);
+    // The route, not the path: ids would make a line of each.
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
+    let begun = Instant::now();
     let span = tracing::debug_span!("request", id, method = %request.method(), path = request.uri().path());
     let mut response = next.run(request).instrument(span).await;
+    let labels = [
+        ("path", route.unwrap_or_else(|| "none".to_owned())),
+        ("status", response.status().as_u16().to_string()),
+    ];
+    metrics::histogram!("plugmend_http_request_seconds", &labels).record(begun.elapsed().as_secs_f64());
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID.clone(), value);
     }

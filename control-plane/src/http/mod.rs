@@ -8,6 +8,7 @@ pub mod console;
 mod health;
 mod heartbeat;
 pub mod layers;
+pub mod metrics;
 pub mod openapi;
 pub mod ops_api;
 mod plugin_api;
@@ -78,6 +79,7 @@ pub fn document() -> anyhow::Result<Document> {
 fn endpoints() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::blank())
         .merge(health::router())
+        .merge(metrics::router())
         .merge(plugin_api::router())
         .merge(ops_api::router())
         .merge(openapi::router())

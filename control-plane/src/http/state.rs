@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use plugmend_shared::clock::Clock;
+use secrecy::SecretString;
 
 use super::auth::TokenVerifier;
 use crate::{
     repo::Repository,
     service::{
-        Entropy, audit_chain::NewestCheckpoint, command::Polls, enrolment_token::TokenDesk, ingest::Ingest,
-        secret::SecretHasher, webhook::WebhookDesk,
+        Entropy, audit_chain::NewestCheckpoint, command::Polls, enrolment_token::TokenDesk, events::Events,
+        ingest::Ingest, secret::SecretHasher, webhook::WebhookDesk,
     },
     store::Db,
 };
@@ -37,8 +38,12 @@ pub struct AppState {
     pub ingest: Ingest,
     /// Holds long polls.
     pub polls: Polls,
+    /// What happens, live.
+    pub events: Events,
     /// The release repository.
     pub repo: Repository,
+    /// What `/metrics` is shown for; none: on this machine alone.
+    pub metrics_token: Option<SecretString>,
     /// Seconds between heartbeats, told to agents.
     pub heartbeat_interval_s: u32,
 }

@@ -127,8 +127,11 @@ impl Runner {
                 Err(error) => status.last_error = Some(format!("{error:#}")),
             }
         });
+        let word = if outcome.is_ok() { "done" } else { "failed" };
+        metrics::counter!("plugmend_job_runs_total", "job" => name, "outcome" => word).increment(1);
         match outcome {
             Ok(activation) => {
+                metrics::counter!("plugmend_job_done_total", "job" => name).increment(activation.done);
                 if activation.done > 0 {
                     tracing::info!(job = name, done = activation.done, "reconciled");
                 }

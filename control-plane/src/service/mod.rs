@@ -9,6 +9,8 @@ pub mod deliver;
 pub mod enrolment;
 pub mod enrolment_token;
 mod entropy;
+pub mod events;
+pub mod figures;
 pub mod healing;
 pub mod ingest;
 pub mod learn;
@@ -20,6 +22,7 @@ pub mod release;
 pub mod secret;
 pub mod secret_box;
 pub mod standing;
+pub mod timeline;
 pub mod token_hash;
 pub mod webhook;
 

@@ -18,7 +18,7 @@ use crate::domain::{
 
 pub use claim::{Lease, claim};
 pub use facts::{Change as Rates, Counts, PluginSituation, changing, error_rates, order_end, plugin, release};
-pub use view::{AttemptView, list};
+pub use view::AttemptView;
 
 /// Stores a new attempt, which waits until `next_look_at`; false when the plugin has one on its way.
 ///

@@ -234,7 +234,7 @@ pub async fn update_latest(tx: &mut Tx, latest: &Latest, now: Timestamp) -> Resu
         "UPDATE merchant_plugins AS plugin
          SET plugin_version = t.version, telemetry = t.telemetry::jsonb, error_count_24h = t.errors,
              heartbeat_boot_id = t.boot_id, heartbeat_seq = t.seq, heartbeat_sent_at = t.sent_at,
-             last_heartbeat = $8, updated_at = $8
+             last_heartbeat = $8, heard = true, updated_at = $8
          FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::uuid[], $6::bigint[], $7::timestamptz[])
            AS t (id, version, telemetry, errors, boot_id, seq, sent_at)
          WHERE plugin.id = t.id",

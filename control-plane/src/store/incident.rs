@@ -17,7 +17,7 @@ use super::{SqlTimestamp, StoreError, ToSqlx as _, Tx};
 use crate::domain::incident::{Incident, Status};
 
 pub use claim::{Lease, claim};
-pub use view::{Filter, IncidentView, list, view};
+pub use view::{IncidentView, view};
 
 /// An incident to be opened.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ pub mod enrolment_token;
 mod error;
 pub mod facts;
 pub mod feedback;
+pub mod figures;
 pub mod fleet;
 pub mod healing_feed;
 pub mod heartbeat;
@@ -22,8 +23,10 @@ pub mod incident;
 pub mod judgement;
 pub mod lease;
 pub mod lesson;
+pub mod lists;
 pub mod merchant;
 pub mod model;
+pub mod ops_event;
 pub mod outbox;
 pub mod plugin;
 pub mod policy;
@@ -32,6 +35,7 @@ pub mod release;
 pub mod retention;
 pub mod standing_feed;
 pub mod telemetry;
+pub mod timeline;
 pub mod wakeup;
 pub mod webhook;
 
@@ -57,6 +61,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// No statement of ours may run longer; a stuck one must not hold a connection for ever.
 const STATEMENT_TIMEOUT_MS: &str = "30000";
+/// The most connections for what people look at.
+const READING: u32 = 8;
+/// What people look at must not take longer.
+const READING_TIMEOUT_MS: &str = "10000";
 
 /// The database.
 #[derive(Debug, Clone)]
@@ -64,6 +72,8 @@ pub struct Db {
     pool: PgPool,
     /// One connection, direct, for what listens all its life.
     listen_pool: PgPool,
+    /// A few connections for what people look at, so that lists and heartbeats do not wait for each other.
+    reading_pool: PgPool,
 }
 
 /// Where the database is.
@@ -92,8 +102,22 @@ impl Db {
         let listen_pool = PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with(connect);
-        Ok(Self { pool, listen_pool })
+            .connect_lazy_with(connect.clone());
+        // One statement serves every combination of filters. Planned for the values at hand, each has the index that fits;
+        // a plan for all of them would read whole tables.
+        let reading = connect.options([
+            ("plan_cache_mode", "force_custom_plan"),
+            ("statement_timeout", READING_TIMEOUT_MS),
+        ]);
+        let reading_pool = PgPoolOptions::new()
+            .max_connections(READING.min(options.max_connections))
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(reading);
+        Ok(Self {
+            pool,
+            listen_pool,
+            reading_pool,
+        })
     }
 
     /// The pool, for queries that need no transaction.
@@ -116,6 +140,11 @@ impl Db {
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.listen(channel).await?;
         Ok(listener)
+    }
+
+    /// The pool of what people look at.
+    pub(crate) fn reading_pool(&self) -> &PgPool {
+        &self.reading_pool
     }
 
     /// Begins a transaction.
@@ -167,6 +196,7 @@ impl Db {
     /// Closes every connection.
     pub async fn close(&self) {
         self.listen_pool.close().await;
+        self.reading_pool.close().await;
         self.pool.close().await;
     }
 }

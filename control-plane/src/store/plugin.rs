@@ -178,33 +178,6 @@ pub async fn find(db: &Db, id: PluginId) -> Result<Option<Plugin>, StoreError> {
     Ok(row.map(Plugin::from))
 }
 
-/// Plugins in the order of their ids, after `after`, of one merchant or of all.
-///
-/// # Errors
-/// When the database fails.
-pub async fn list(
-    db: &Db,
-    merchant_id: Option<MerchantId>,
-    after: Option<PluginId>,
-    limit: u16,
-) -> Result<Vec<Plugin>, StoreError> {
-    let rows = sqlx::query_as!(
-        PluginRow,
-        r#"SELECT id, merchant_id, product, cms, plugin_version, status, agent_managed, capabilities, telemetry,
-             last_heartbeat AS "last_heartbeat: SqlTimestamp", error_count_24h AS "error_count_24h?",
-             created_at AS "created_at: SqlTimestamp"
-           FROM merchant_plugins
-           WHERE ($1::uuid IS NULL OR merchant_id = $1) AND ($2::uuid IS NULL OR id > $2)
-           ORDER BY id LIMIT $3"#,
-        merchant_id.map(|id| id.0),
-        after.map(|id| id.0),
-        i64::from(limit)
-    )
-    .fetch_all(db.pool())
-    .await?;
-    Ok(rows.into_iter().map(Plugin::from).collect())
-}
-
 /// Puts a new plugin secret (its keyed hash) in force; the one before is taken until `overlap_until`.
 ///
 /// # Errors

@@ -200,3 +200,21 @@ async fn sign(tx: &mut Tx, who: &str, why: &str) -> Result<(), StoreError> {
     .await?;
     Ok(())
 }
+
+/// Whether automatic changes may be made at all, when the policy changed last, and by whom where that is known. Without a
+/// policy they may not.
+///
+/// # Errors
+/// When the database fails.
+pub async fn switch(db: &Db) -> Result<(bool, Timestamp, Option<String>), StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT autopatch_enabled, updated_at AS "updated_at: SqlTimestamp", updated_by
+           FROM ops_policy WHERE id = 1"#
+    )
+    .fetch_optional(db.reading_pool())
+    .await?;
+    let nobody = (false, Timestamp::UNIX_EPOCH, None);
+    Ok(row.map_or(nobody, |row| {
+        (row.autopatch_enabled, row.updated_at.to_jiff(), row.updated_by)
+    }))
+}

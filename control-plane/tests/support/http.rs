@@ -84,6 +84,18 @@ impl HttpClient {
             .is_ok()
     }
 
+    /// Asks for something that goes on; the body is the caller's to read.
+    pub async fn open(&self, path: &str, headers: &[(String, String)]) -> Response<hyper::body::Incoming> {
+        let mut request = Request::builder().method("GET").uri(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        self.client
+            .request(request.body(Full::default()).unwrap())
+            .await
+            .unwrap()
+    }
+
     /// Sends a request with headers of one's own.
     pub async fn send_with(
         &self,
@@ -107,7 +119,16 @@ impl HttpClient {
 
 async fn read(response: Response<hyper::body::Incoming>) -> Answer {
     let (parts, body) = response.into_parts();
-    let bytes = body.collect().await.unwrap().to_bytes();
+    // A stream of events has no end to wait for.
+    let is_stream = parts
+        .headers
+        .get("content-type")
+        .is_some_and(|kind| kind == "text/event-stream");
+    let bytes = if is_stream {
+        Bytes::new()
+    } else {
+        body.collect().await.unwrap().to_bytes()
+    };
     Answer {
         status: parts.status.as_u16(),
         headers: parts.headers,

@@ -5,6 +5,7 @@
 pub mod case;
 pub mod cut;
 pub mod database;
+pub mod fleet;
 pub mod healing;
 pub mod http;
 pub mod people;

@@ -18,6 +18,7 @@ use plugmend_control_plane::{
         audit_chain::NewestCheckpoint,
         command::Polls,
         enrolment_token::TokenDesk,
+        events::Events,
         ingest::{self, IngestOptions},
         secret::SecretHasher,
         secret_box::SecretBox,
@@ -47,6 +48,8 @@ pub struct Plane {
     pub clock: Arc<FixedClock>,
     /// Speaks to port 8112's routes.
     pub api: HttpClient,
+    /// Where they are.
+    pub address: SocketAddr,
     /// What handlers share.
     pub state: AppState,
     /// Where its release repository is.
@@ -92,6 +95,8 @@ impl Plane {
         }
         let polls = Polls::new(db.clone(), Arc::clone(&dyn_clock), 1000, stop.subscribe());
         tasks.spawn(polls.clone().listen());
+        let events = Events::new(db.clone(), stop.subscribe());
+        tasks.spawn(events.clone().follow());
         let repository = tempfile::tempdir().unwrap();
         let keys = OnlineKeys::load_or_make(&repository.path().join("keys"), &ring::rand::SystemRandom::new()).unwrap();
         let state = AppState {
@@ -112,6 +117,8 @@ impl Plane {
             },
             ingest,
             polls,
+            events: events.clone(),
+            metrics_token: None,
             heartbeat_interval_s: 120,
         };
         let (listener, address) = listen();
@@ -122,6 +129,7 @@ impl Plane {
             database,
             clock,
             api: HttpClient::new(address),
+            address,
             state,
             repository,
             token,

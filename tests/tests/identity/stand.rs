@@ -35,6 +35,7 @@ use plugmend_control_plane::{
         command::Polls,
         enrolment::{Enrolment, IssuingOptions},
         enrolment_token::{self, MadeToken, TokenDesk, TokenOrder},
+        events::Events,
         ingest::{self, IngestOptions},
         secret::SecretHasher,
         secret_box::SecretBox,
@@ -339,6 +340,8 @@ fn state(db: &Db, clock: &Arc<FixedClock>, stop: &watch::Receiver<bool>, folder:
         },
         ingest,
         polls,
+        events: Events::new(db.clone(), stop.clone()),
+        metrics_token: None,
         heartbeat_interval_s: 120,
     }
 }

@@ -1,6 +1,6 @@
 //! Whether a probability that was said is the share that came true.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How many equal parts the confidences are sorted into.
 const BINS: usize = 10;
@@ -15,7 +15,7 @@ pub struct Forecast {
 }
 
 /// How well what was said holds.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Calibration {
     /// How many outcomes it rests on.
     pub outcomes: usize,
@@ -32,7 +32,7 @@ pub struct Calibration {
 }
 
 /// The outcomes of which about the same was said.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Bin {
     /// From this confidence on.
     pub from: f64,

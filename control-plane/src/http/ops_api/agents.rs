@@ -82,10 +82,15 @@ pub struct CertificateAnswer {
 )]
 pub async fn show(
     State(state): State<AppState>,
-    _caller: Caller,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<AgentAnswer>, ApiError> {
-    answer(&state, id_in_path(&id, "agent")?).await
+    let Json(agent) = answer(&state, id_in_path(&id, "agent")?).await?;
+    if caller.scope.covers(agent.merchant_id) {
+        Ok(Json(agent))
+    } else {
+        Err(unknown())
+    }
 }
 
 /// Why it is revoked.
@@ -121,9 +126,13 @@ pub async fn revoke(
     answer(&state, id).await
 }
 
+fn unknown() -> ApiError {
+    ApiError::not_found("unknown_agent", "There is no such agent")
+}
+
 async fn answer(state: &AppState, id: PluginId) -> Result<Json<AgentAnswer>, ApiError> {
     let agent = agent::find(&state.db, id).await?;
-    let agent = agent.ok_or_else(|| ApiError::not_found("unknown_agent", "There is no such agent"))?;
+    let agent = agent.ok_or_else(unknown)?;
     let certificates = certificate::list(&state.db, id, SHOWN).await?;
     Ok(Json(describe(agent, certificates)))
 }

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use jiff::Timestamp;
-use plugmend_shared::ids::{CommandId, PluginId};
+use plugmend_shared::ids::{CommandId, MerchantId, PluginId};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -57,6 +57,7 @@ pub async fn create(
 pub struct CommandShown {
     id: CommandId,
     plugin_id: PluginId,
+    merchant_id: MerchantId,
     #[serde(rename = "type")]
     kind: String,
     payload: Value,
@@ -83,6 +84,7 @@ impl From<OrderView> for CommandShown {
         Self {
             id: CommandId(order.id),
             plugin_id: PluginId(order.merchant_plugin_id),
+            merchant_id: MerchantId(order.merchant_id),
             kind: order.command_type,
             payload: order.command_payload,
             status: order.status,
@@ -114,12 +116,13 @@ impl From<OrderView> for CommandShown {
 )]
 pub async fn show(
     State(state): State<AppState>,
-    _caller: Caller,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<CommandShown>, ApiError> {
     let id = id_in_path(&id, "command")?;
     let order = store::command::view(&state.db, id)
         .await?
+        .filter(|order| caller.scope.covers(MerchantId(order.merchant_id)))
         .ok_or_else(|| ApiError::not_found("unknown_command", "There is no such command"))?;
     Ok(Json(order.into()))
 }

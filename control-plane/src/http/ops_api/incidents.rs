@@ -7,7 +7,7 @@ use axum::{
     http::HeaderMap,
 };
 use jiff::Timestamp;
-use plugmend_shared::ids::Digest;
+use plugmend_shared::ids::{Digest, MerchantId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -17,34 +17,15 @@ use super::{
     write::{IdempotencyKey, id_in_path, once_key},
 };
 use crate::{
-    domain::{approval::OpsRole, attempt, incident},
+    domain::approval::OpsRole,
     http::{
-        ApiError, AppState, JsonBody, QueryParams,
+        ApiError, AppState, JsonBody,
         auth::{Caller, Role},
         openapi::Conflict,
     },
     service::healing::{self, Approved, ManualAction, ManualDone, ManualError, Person},
-    store::{
-        self,
-        attempt::AttemptView,
-        incident::{Filter, IncidentView},
-    },
+    store::{self, attempt::AttemptView, incident::IncidentView},
 };
-
-const PAGE: u16 = 50;
-const LONGEST_PAGE: u16 = 500;
-/// Deeper than this nobody leafs; a list by cursor is there for machines.
-const DEEPEST: u32 = 100_000;
-
-/// Which incidents.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct IncidentQuery {
-    status: Option<String>,
-    severity: Option<String>,
-    limit: Option<u16>,
-    offset: Option<u32>,
-}
 
 /// An incident as people see it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -68,12 +49,6 @@ pub struct IncidentShown {
     attempts_count: i64,
     created_at: Timestamp,
     updated_at: Timestamp,
-}
-
-/// A list of incidents.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct IncidentList {
-    incidents: Vec<IncidentShown>,
 }
 
 impl From<IncidentView> for IncidentShown {
@@ -102,37 +77,6 @@ impl From<IncidentView> for IncidentShown {
     }
 }
 
-/// `GET /api/ops/plugin-incidents?status&severity&limit&offset`.
-#[utoipa::path(
-    get,
-    path = "/api/ops/plugin-incidents",
-    tag = "incidents",
-    params(IncidentQuery),
-    responses((status = 200, description = "The incidents.", body = IncidentList))
-)]
-pub async fn list(
-    State(state): State<AppState>,
-    _caller: Caller,
-    QueryParams(query): QueryParams<IncidentQuery>,
-) -> Result<Json<IncidentList>, ApiError> {
-    known(query.status.as_deref(), "status", |word| {
-        word.parse::<incident::Status>().is_ok()
-    })?;
-    known(query.severity.as_deref(), "severity", |word| {
-        word.parse::<plugmend_shared::detect::Severity>().is_ok()
-    })?;
-    let filter = Filter {
-        status: query.status,
-        severity: query.severity,
-        limit: i64::from(query.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE)),
-        offset: i64::from(query.offset.unwrap_or(0).min(DEEPEST)),
-    };
-    let incidents = store::incident::list(&state.db, &filter).await?;
-    Ok(Json(IncidentList {
-        incidents: incidents.into_iter().map(IncidentShown::from).collect(),
-    }))
-}
-
 /// `GET /api/ops/plugin-incidents/{id}`.
 #[utoipa::path(
     get,
@@ -143,21 +87,14 @@ pub async fn list(
 )]
 pub async fn show(
     State(state): State<AppState>,
-    _caller: Caller,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<IncidentShown>, ApiError> {
     let id = id_in_path(&id, "incident")?;
     let view = store::incident::view(&state.db, id).await?;
+    let view = view.filter(|view| caller.scope.covers(MerchantId(view.merchant_id)));
     let view = view.ok_or_else(|| ApiError::not_found("unknown_incident", "There is no such incident"))?;
     Ok(Json(view.into()))
-}
-
-/// Which attempts.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct AttemptQuery {
-    status: Option<String>,
-    limit: Option<u16>,
 }
 
 /// An attempt as people see it.
@@ -220,35 +157,6 @@ impl From<AttemptView> for AttemptShown {
             updated_at: view.updated_at.to_jiff(),
         }
     }
-}
-
-/// A list of attempts.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct AttemptList {
-    attempts: Vec<AttemptShown>,
-}
-
-/// `GET /api/ops/autopatch-attempts?status&limit`.
-#[utoipa::path(
-    get,
-    path = "/api/ops/autopatch-attempts",
-    tag = "attempts",
-    params(AttemptQuery),
-    responses((status = 200, description = "The attempts.", body = AttemptList))
-)]
-pub async fn attempts(
-    State(state): State<AppState>,
-    _caller: Caller,
-    QueryParams(query): QueryParams<AttemptQuery>,
-) -> Result<Json<AttemptList>, ApiError> {
-    known(query.status.as_deref(), "status", |word| {
-        word.parse::<attempt::Status>().is_ok()
-    })?;
-    let limit = i64::from(query.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE));
-    let attempts = store::attempt::list(&state.db, query.status.as_deref(), limit).await?;
-    Ok(Json(AttemptList {
-        attempts: attempts.into_iter().map(AttemptShown::from).collect(),
-    }))
 }
 
 /// A yes, optionally to exactly this release.
@@ -329,18 +237,6 @@ pub(super) fn person(caller: &Caller) -> Person {
     Person {
         subject: caller.subject.clone(),
         roles: caller.roles.iter().filter_map(role).collect(),
-    }
-}
-
-/// Refuses a word that means nothing, rather than to answer with an empty list.
-fn known(word: Option<&str>, field: &str, is_known: impl Fn(&str) -> bool) -> Result<(), ApiError> {
-    match word {
-        Some(word) if !is_known(word) => Err(ApiError::bad_request(
-            "invalid_query",
-            "The query string can not be read",
-        )
-        .detail(format!("'{}' is no {field}", word.chars().take(40).collect::<String>()))),
-        _ => Ok(()),
     }
 }
 

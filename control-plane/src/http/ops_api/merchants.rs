@@ -98,11 +98,17 @@ pub struct Merchants {
 )]
 pub async fn list(
     State(state): State<AppState>,
-    _caller: Caller,
+    caller: Caller,
     QueryParams(page): QueryParams<Page>,
 ) -> Result<Json<Merchants>, ApiError> {
     let limit = usize::from(page.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE));
-    let merchants = store::merchant::list(&state.db, None, page.after, i64::try_from(limit).unwrap_or(1)).await?;
+    let merchants = store::merchant::list(
+        &state.db,
+        caller.scope.only(),
+        page.after,
+        i64::try_from(limit).unwrap_or(1),
+    )
+    .await?;
     let next = merchants
         .last()
         .filter(|_| merchants.len() == limit)
@@ -120,10 +126,13 @@ pub async fn list(
 )]
 pub async fn show(
     State(state): State<AppState>,
-    _caller: Caller,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<MerchantView>, ApiError> {
-    let id = id_in_path(&id, "merchant")?;
+    let id: MerchantId = id_in_path(&id, "merchant")?;
+    if !caller.scope.covers(id) {
+        return Err(WishesError::UnknownMerchant.into());
+    }
     let found = store::merchant::list(&state.db, Some(id), None, 1).await?.pop();
     found.map(Json).ok_or_else(|| WishesError::UnknownMerchant.into())
 }

@@ -16,12 +16,16 @@ mod audit;
 mod commands;
 mod decisions;
 pub mod enrolment_tokens;
+mod events;
+mod figures;
 mod incidents;
+mod lists;
 mod merchants;
 mod plugins;
 mod policy;
 mod releases;
 mod secrets;
+mod timeline;
 mod webhooks;
 mod write;
 
@@ -32,6 +36,8 @@ use super::AppState;
 /// Every endpoint for people.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
+        .routes(routes!(lists::agents::list))
+        .routes(routes!(lists::agents::certificates))
         .routes(routes!(agents::show))
         .routes(routes!(agents::revoke))
         .routes(routes!(approvals::list))
@@ -43,20 +49,26 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(decisions::show))
         .routes(routes!(decisions::model))
         .routes(routes!(decisions::reinstate))
+        .routes(routes!(lists::audit::list))
         .routes(routes!(audit::entries))
         .routes(routes!(audit::checkpoints))
         .routes(routes!(audit::witnesses))
         .routes(routes!(enrolment_tokens::create))
-        .routes(routes!(incidents::list))
+        .routes(routes!(events::stream))
+        .routes(routes!(figures::overview))
+        .routes(routes!(figures::kpis))
+        .routes(routes!(lists::incidents::list))
+        .routes(routes!(timeline::show))
         .routes(routes!(incidents::show))
         .routes(routes!(incidents::approve))
         .routes(routes!(incidents::manual_action))
-        .routes(routes!(incidents::attempts))
+        .routes(routes!(lists::attempts::list))
         .routes(routes!(merchants::list, merchants::create))
         .routes(routes!(merchants::show))
         .routes(routes!(merchants::wish))
-        .routes(routes!(plugins::list, plugins::create))
+        .routes(routes!(lists::plugins::list, plugins::create))
         .routes(routes!(plugins::show))
+        .routes(routes!(lists::commands::list))
         .routes(routes!(commands::create))
         .routes(routes!(secrets::rotate))
         .routes(routes!(commands::show))

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::write::{IdempotencyKey, actor, id_in_path, once_key};
 use crate::{
     http::{
-        ApiError, AppState, JsonBody, QueryParams,
+        ApiError, AppState, JsonBody,
         auth::Caller,
         openapi::{Absent, Conflict},
     },
@@ -24,10 +24,8 @@ use crate::{
     },
 };
 
-const PAGE: u16 = 50;
-const LONGEST_PAGE: u16 = 500;
 /// The platforms that the reference system names.
-const PLATFORMS: [&str; 8] = [
+pub(super) const PLATFORMS: [&str; 8] = [
     "woocommerce",
     "shopify",
     "magento",
@@ -74,47 +72,6 @@ impl From<Plugin> for PluginShown {
     }
 }
 
-/// Which part of the list.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct Page {
-    merchant_id: Option<MerchantId>,
-    /// The `next` of the page before.
-    after: Option<PluginId>,
-    limit: Option<u16>,
-}
-
-/// One page of plugins.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct PluginList {
-    plugins: Vec<PluginShown>,
-    /// Give it as `after` to have the next page; absent on the last.
-    next: Option<PluginId>,
-}
-
-/// `GET /api/ops/plugins?merchant_id&after&limit`.
-#[utoipa::path(
-    get,
-    path = "/api/ops/plugins",
-    tag = "plugins",
-    params(Page),
-    responses((status = 200, description = "One page.", body = PluginList))
-)]
-pub async fn list(
-    State(state): State<AppState>,
-    _caller: Caller,
-    QueryParams(page): QueryParams<Page>,
-) -> Result<Json<PluginList>, ApiError> {
-    let limit = page.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
-    let plugins = store::plugin::list(&state.db, page.merchant_id, page.after, limit).await?;
-    let is_full = plugins.len() == usize::from(limit);
-    let next = plugins.last().filter(|_| is_full).map(|plugin| plugin.id);
-    Ok(Json(PluginList {
-        plugins: plugins.into_iter().map(PluginShown::from).collect(),
-        next,
-    }))
-}
-
 /// `GET /api/ops/plugins/{id}`.
 #[utoipa::path(
     get,
@@ -125,12 +82,13 @@ pub async fn list(
 )]
 pub async fn show(
     State(state): State<AppState>,
-    _caller: Caller,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<PluginShown>, ApiError> {
     let id = id_in_path(&id, "plugin")?;
     let plugin = store::plugin::find(&state.db, id)
         .await?
+        .filter(|plugin| caller.scope.covers(plugin.merchant_id))
         .ok_or_else(|| ApiError::not_found("unknown_plugin", "There is no such plugin"))?;
     Ok(Json(plugin.into()))
 }

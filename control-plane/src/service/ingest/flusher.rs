@@ -45,6 +45,7 @@ impl Flusher {
         while let Some(mut items) = self.gather().await {
             items.retain(|item| item.since.elapsed() < STALE && !item.answer.is_closed());
             let mut batch: Vec<_> = items.into_iter().map(|item| (item.arrival, item.answer)).collect();
+            metrics::histogram!("plugmend_ingest_batch_size").record(size(batch.len()));
             for pause in PAUSES {
                 batch = self.commit_free(batch).await;
                 if batch.is_empty() {
@@ -134,6 +135,11 @@ impl Flusher {
             other => other,
         }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a few hundred")]
+fn size(n: usize) -> f64 {
+    n as f64
 }
 
 fn refused(error: &StoreError) -> IngestError {

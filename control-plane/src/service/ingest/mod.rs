@@ -120,13 +120,30 @@ impl Ingest {
     /// # Errors
     /// When nothing was taken.
     pub async fn take(&self, arrival: Arrival) -> Result<Vec<Command>, IngestError> {
+        let since = Instant::now();
+        let outcome = self.queued(arrival, since).await;
+        observe(since, &outcome);
+        outcome
+    }
+
+    async fn queued(&self, arrival: Arrival, since: Instant) -> Result<Vec<Command>, IngestError> {
         let (answer, answered) = oneshot::channel();
-        let item = Item {
-            arrival,
-            since: Instant::now(),
-            answer,
-        };
+        let item = Item { arrival, since, answer };
         self.queue.try_send(item).map_err(|_| IngestError::Full)?;
         answered.await.unwrap_or(Err(IngestError::Unavailable))
     }
+}
+
+/// What became of a heartbeat, and how long its sender waited for that.
+fn observe(since: Instant, outcome: &Result<Vec<Command>, IngestError>) {
+    metrics::histogram!("plugmend_heartbeat_seconds").record(since.elapsed().as_secs_f64());
+    let word = match outcome {
+        Ok(_) => "taken",
+        Err(IngestError::Full) => "full",
+        Err(IngestError::Unavailable) => "unavailable",
+        Err(IngestError::Held) => "held",
+        Err(IngestError::Unauthorized(_)) => "unauthorized",
+        Err(IngestError::Failed) => "failed",
+    };
+    metrics::counter!("plugmend_heartbeats_total", "outcome" => word).increment(1);
 }

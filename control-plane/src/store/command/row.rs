@@ -160,6 +160,7 @@ impl StateColumns {
 pub struct OrderView {
     pub id: Uuid,
     pub merchant_plugin_id: Uuid,
+    pub merchant_id: Uuid,
     pub command_type: String,
     pub command_payload: Value,
     pub status: String,
@@ -183,7 +184,7 @@ pub struct OrderView {
 pub async fn view(db: &Db, id: CommandId) -> Result<Option<OrderView>, StoreError> {
     let found = sqlx::query_as!(
         OrderView,
-        r#"SELECT id, merchant_plugin_id, command_type, command_payload, status, generation,
+        r#"SELECT id, merchant_plugin_id, merchant_id AS "merchant_id!", command_type, command_payload, status, generation,
              sent_at AS "sent_at: SqlTimestamp", acknowledged_at AS "acknowledged_at: SqlTimestamp",
              executing_at AS "executing_at: SqlTimestamp", completed_at AS "completed_at: SqlTimestamp", progress,
              response, error_message, retry_count AS "retry_count?", max_retries AS "max_retries?",

@@ -30,47 +30,6 @@ pub struct IncidentView {
     pub updated_at: SqlTimestamp,
 }
 
-/// Which incidents.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Of this status.
-    pub status: Option<String>,
-    /// Of this severity.
-    pub severity: Option<String>,
-    /// At most so many.
-    pub limit: i64,
-    /// Without so many of the newest.
-    pub offset: i64,
-}
-
-/// Incidents, newest first.
-///
-/// # Errors
-/// When the database fails.
-pub async fn list(db: &Db, filter: &Filter) -> Result<Vec<IncidentView>, StoreError> {
-    let found = sqlx::query_as!(
-        IncidentView,
-        r#"SELECT incident.id, incident.merchant_plugin_id, plugin.merchant_id, plugin.cms, plugin.plugin_version,
-             incident.incident_type, incident.severity, incident.detected_at AS "detected_at: SqlTimestamp",
-             incident.telemetry_snapshot, incident.sira_decision, incident.status, incident.escalated_to_ops,
-             incident.escalated_at AS "escalated_at: SqlTimestamp", incident.escalation_reason, incident.confidence,
-             incident.resolution,
-             (SELECT count(*) FROM plugin_autopatch_attempts attempt WHERE attempt.incident_id = incident.id)
-               AS "attempts_count!",
-             incident.created_at AS "created_at: SqlTimestamp", incident.updated_at AS "updated_at: SqlTimestamp"
-           FROM plugin_incidents incident JOIN merchant_plugins plugin ON plugin.id = incident.merchant_plugin_id
-           WHERE ($1::text IS NULL OR incident.status = $1) AND ($2::text IS NULL OR incident.severity = $2)
-           ORDER BY incident.detected_at DESC, incident.id DESC LIMIT $3 OFFSET $4"#,
-        filter.status,
-        filter.severity,
-        filter.limit,
-        filter.offset
-    )
-    .fetch_all(db.pool())
-    .await?;
-    Ok(found)
-}
-
 /// One incident.
 ///
 /// # Errors
