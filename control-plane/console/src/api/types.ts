@@ -284,7 +284,8 @@ export interface AuditEntry {
 
 export interface Approval {
   id: string;
-  status: "pending" | "approved" | "rejected" | "expired" | "void";
+  /** `pending`, `approved`, `rejected`, `expired` or `void`. */
+  status: string;
   attempt_id: string | null;
   incident_id: string | null;
   incident_type: string | null;
@@ -313,9 +314,11 @@ export interface Approval {
 export interface Vote {
   person: string;
   roles: string[];
-  says: "yes" | "no" | "comment";
+  /** `yes`, `no` or `comment`. */
+  says: string;
   comment: string | null;
-  is_signed: boolean;
+  /** The key that they signed it with for the agent. */
+  signed_by: string | null;
   at: string;
 }
 

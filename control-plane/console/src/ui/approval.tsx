@@ -123,7 +123,7 @@ function Votes({ votes }: { votes: Vote[] }) {
           />{" "}
           <strong>{vote.person}</strong>{" "}
           <span className="small quiet">
-            {vote.is_signed && `${t("approval.signed")}, `}
+            {vote.signed_by !== null && `${t("approval.signed")}, `}
             <When at={vote.at} />
           </span>
           {vote.comment && <div>“{vote.comment}”</div>}
