@@ -83,6 +83,9 @@ fn next(status: u16, code: &str) -> Option<&'static str> {
     match (status, code) {
         (401, _) => Some("put a valid token into PLUGMEND_TOKEN or --token-file; 'plugmend doctor' says what is wrong"),
         (403, _) => Some("ask somebody with another role; 'plugmend doctor' shows yours"),
+        (404, "unknown_path") => {
+            Some("this control plane does not know that yet: 'plugmend doctor' compares the versions")
+        }
         (404 | 410, _) => Some("compare the id with what the 'list' verb shows"),
         (409, "refused_by_policy") => Some("'plugmend policy show' says what is allowed"),
         (409, "attempt_under_way") => Some("follow it with 'plugmend watch --incident', or 'incident act … cancel'"),

@@ -8,15 +8,17 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use plugmend_shared::audit::{
     checkpoint::{Checkpoint, LogKey, notes},
     entry::ExportedEntry,
     verify::{Report, Verifier},
 };
+use plugmend_shared::ids::PluginId;
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Api, Connection, Query},
+    api::{Api, Connection, Extent, Query},
     output::{self, Format, Output},
 };
 
@@ -26,10 +28,33 @@ const MAX_PAGES: usize = 10_000;
 /// What can be done with the audit trail.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// List who did what, the newest first.
+    List(List),
     /// Write the trail to a file, one entry a line.
     Export(Export),
     /// Prove that nothing was changed, removed, added or reordered.
     Verify(Verify),
+}
+
+/// Arguments of `audit list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only by this person, plugin or merchant.
+    #[arg(long)]
+    actor: Option<String>,
+    /// Only this, `incident_opened`, say.
+    #[arg(long)]
+    action: Option<String>,
+    /// Only about this plugin.
+    #[arg(long)]
+    plugin: Option<PluginId>,
+    /// At this moment or later (RFC 3339).
+    #[arg(long)]
+    since: Option<Timestamp>,
+    #[command(flatten)]
+    extent: Extent,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// Arguments of `audit export`.
@@ -61,9 +86,28 @@ pub struct Verify {
 /// Runs one.
 pub fn run(verb: &Verb, format: Format) -> anyhow::Result<Output> {
     match verb {
+        Verb::List(arguments) => list(arguments),
         Verb::Export(arguments) => export(arguments, format),
         Verb::Verify(arguments) => verify(arguments, format),
     }
+}
+
+fn list(arguments: &List) -> anyhow::Result<Output> {
+    let query = Query::new("/api/ops/audit")
+        .maybe("actor", arguments.actor.as_ref())
+        .maybe("action", arguments.action.as_ref())
+        .maybe("plugin_id", arguments.plugin)
+        .maybe("since", arguments.since);
+    let found = Api::connect(&arguments.connection)?.list(&query, "entries", &arguments.extent)?;
+    Ok(found.output(&["WHEN", "WHO", "ACTION", "PLUGIN", "DETAILS"], |entry| {
+        let who = match output::text(entry, "actor_id").as_str() {
+            "-" => output::text(entry, "actor_type"),
+            id => id.to_owned(),
+        };
+        let mut row = vec![output::when(entry, "created_at"), who];
+        row.extend(["action", "merchant_plugin_id", "details"].map(|field| output::text(entry, field)));
+        row
+    }))
 }
 
 fn export(arguments: &Export, format: Format) -> anyhow::Result<Output> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use plugmend_shared::{
     ids::{CommandId, Digest, PluginId},
@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 
 use super::{facts, text};
 use crate::{
-    api::{Api, Connection},
-    output::Output,
+    api::{Api, Connection, Extent, Query},
+    output::{Misused, Output, used, when},
 };
 
 /// What can be done with orders.
@@ -23,6 +23,8 @@ pub enum Verb {
     Send(Send),
     /// Show how an order is doing.
     Show(Show),
+    /// List orders, the newest first.
+    List(List),
 }
 
 /// Kinds of orders.
@@ -87,10 +89,26 @@ pub struct Show {
     connection: Connection,
 }
 
+/// Arguments of `command list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only to this plugin.
+    #[arg(long)]
+    plugin: Option<PluginId>,
+    /// Only those that are so.
+    #[arg(long, value_parser = ["pending", "sent", "acknowledged", "executing", "completed", "failed", "timeout"])]
+    status: Option<String>,
+    #[command(flatten)]
+    extent: Extent,
+    #[command(flatten)]
+    connection: Connection,
+}
+
 /// Runs one.
 pub fn run(verb: &Verb) -> anyhow::Result<Output> {
     match verb {
         Verb::Send(a) => send(a),
+        Verb::List(a) => list(a),
         Verb::Show(a) => {
             let command = Api::connect(&a.connection)?.get(&format!("/api/ops/commands/{}", a.id))?;
             Ok(Output::new(facts(&command), command))
@@ -116,6 +134,21 @@ fn send(order: &Send) -> anyhow::Result<Output> {
     Ok(Output::new(words, made))
 }
 
+fn list(arguments: &List) -> anyhow::Result<Output> {
+    let query = Query::new("/api/ops/commands")
+        .maybe("plugin_id", arguments.plugin)
+        .maybe("status", arguments.status.as_ref());
+    let found = Api::connect(&arguments.connection)?.list(&query, "commands", &arguments.extent)?;
+    let heads = ["ID", "STATUS", "TYPE", "PLUGIN", "BY", "ERROR", "GIVEN"];
+    Ok(found.output(&heads, |order| {
+        let mut row = ["id", "status", "type", "plugin_id", "created_by", "error_message"]
+            .map(|field| text(order, field))
+            .to_vec();
+        row.push(when(order, "created_at"));
+        row
+    }))
+}
+
 fn body(order: &Send) -> anyhow::Result<Value> {
     let mut body = Map::new();
     body.insert("type".to_owned(), json!(CommandKind::from(order.kind)));
@@ -129,17 +162,17 @@ fn body(order: &Send) -> anyhow::Result<Value> {
         body.insert("reason".to_owned(), json!(reason));
     }
     match (order.kind, order.settings.is_empty()) {
-        (Kind::ConfigUpdate, true) => bail!("config-update needs --set key=value"),
+        (Kind::ConfigUpdate, true) => used(false, "config-update needs --set key=value")?,
         (Kind::ConfigUpdate, false) => {
             body.insert("config".to_owned(), Value::Object(settings(&order.settings)?));
         }
-        (_, false) => bail!("--set is for config-update"),
+        (_, false) => used(false, "--set is for config-update")?,
         (_, true) => {}
     }
-    ensure!(
+    used(
         !matches!(order.kind, Kind::Update) || order.version.is_some(),
-        "update needs --version"
-    );
+        "update needs --version",
+    )?;
     if let Some(path) = &order.approvals {
         let at = || format!("can not read the approvals {}", path.display());
         let text = std::fs::read(path).with_context(at)?;
@@ -156,9 +189,10 @@ pub(super) fn settings(pairs: &[String]) -> anyhow::Result<Map<String, Value>> {
     for pair in pairs {
         let (key, value) = pair
             .split_once('=')
-            .with_context(|| format!("'{pair}' is not key=value"))?;
+            .ok_or_else(|| Misused(format!("'{pair}' is not key=value")))?;
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
-        ensure!(out.insert(key.to_owned(), value).is_none(), "'{key}' is set twice");
+        let is_new = out.insert(key.to_owned(), value).is_none();
+        used(is_new, &format!("'{key}' is set twice"))?;
     }
     Ok(out)
 }

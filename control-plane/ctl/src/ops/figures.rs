@@ -117,7 +117,7 @@ fn scored(seen: &Value) -> String {
             Some(Value::Bool(false)) => "fail",
             _ => "no data",
         };
-        let bound = format!("{} {}", text(target, "bound"), text(target, "target"));
+        let bound = format!("{} {}", text(target, "bound").replace('_', " "), text(target, "target"));
         vec![text(target, "kpi"), text(target, "value"), bound, verdict.to_owned()]
     });
     format!(

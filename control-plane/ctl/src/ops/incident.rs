@@ -1,6 +1,5 @@
 //! `incident`
 
-use anyhow::ensure;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use plugmend_shared::ids::{Digest, MerchantId, PluginId};
@@ -10,7 +9,7 @@ use uuid::Uuid;
 use super::{command, text};
 use crate::{
     api::{Api, Connection, Extent, Query},
-    output::{Lines, Output, Tone, tinted, when},
+    output::{Lines, Output, Tone, plain, table, tinted, used, when},
 };
 
 /// What can be done with incidents.
@@ -20,6 +19,8 @@ pub enum Verb {
     List(List),
     /// Show one: what is wrong, what SIRA wants, and what to do next.
     Show(Show),
+    /// Tell its course: what was seen, decided, tried and said, in order.
+    Timeline(Show),
     /// Say yes to the cure that waits for it.
     Approve(Approve),
     /// Choose another cure, cancel the one under way, or close the matter.
@@ -109,6 +110,10 @@ pub fn run(verb: &Verb) -> anyhow::Result<Output> {
             let incident = Api::connect(&arguments.connection)?.get(&path(arguments.id, ""))?;
             Ok(Output::new(story(&incident), incident))
         }
+        Verb::Timeline(arguments) => {
+            let course = Api::connect(&arguments.connection)?.get(&path(arguments.id, "/timeline"))?;
+            Ok(Output::new(told(&course), course))
+        }
         Verb::Approve(arguments) => approve(arguments),
         Verb::Act(arguments) => act(arguments),
     }
@@ -195,7 +200,7 @@ fn story(incident: &Value) -> String {
     }
     let seen = incident.get("telemetry_snapshot").filter(|seen| !seen.is_null());
     if let Some(seen) = seen {
-        out.add(format_args!("evidence   {}", crate::output::plain(&seen.to_string())));
+        out.add(format_args!("evidence   {}", plain(&seen.to_string())));
     }
     for line in next(&field("status"), &field("id")) {
         out.add(line);
@@ -214,6 +219,43 @@ fn next(status: &str, id: &str) -> Vec<String> {
         "open" | "in_progress" | "mitigated" => vec![format!("next       'plugmend watch --incident {id}' follows it")],
         _ => Vec::new(),
     }
+}
+
+/// The course of an incident, one line a moment.
+fn told(course: &Value) -> String {
+    let moments = course.get("moments").and_then(Value::as_array);
+    let rows = moments.into_iter().flatten().map(|moment| {
+        let who = ["actor_id", "actor_type"].map(|field| text(moment, field));
+        let who = who.into_iter().find(|name| name != "-").unwrap_or_default();
+        let data = moment.get("data").unwrap_or(&Value::Null);
+        vec![text(moment, "at"), text(moment, "kind"), who, gist(data)]
+    });
+    table(&["AT", "WHAT", "WHO", "MORE"], rows)
+}
+
+/// What is worth a word of a moment.
+fn gist(data: &Value) -> String {
+    let decision = data.get("decision").unwrap_or(data);
+    let named = [
+        "action",
+        "method",
+        "status",
+        "from_version",
+        "to_version",
+        "patch_version",
+        "confidence",
+        "severity",
+        "reason",
+        "resolution",
+        "explanation",
+        "end_reason",
+    ];
+    let words = named
+        .into_iter()
+        .map(|field| (field, text(decision, field)))
+        .filter(|(_, word)| word != "-")
+        .map(|(field, word)| format!("{field}: {word}"));
+    words.collect::<Vec<_>>().join("; ")
 }
 
 fn approve(arguments: &Approve) -> anyhow::Result<Output> {
@@ -250,14 +292,14 @@ fn body(arguments: &Act) -> anyhow::Result<Value> {
     let mut body = Map::new();
     body.insert("action".to_owned(), json!(arguments.action));
     let takes_version = matches!(arguments.action.as_str(), "patch" | "hotfix" | "rollback");
-    ensure!(
+    used(
         takes_version || arguments.version.is_none(),
-        "--version is for patch, hotfix and rollback"
-    );
-    ensure!(
+        "--version is for patch, hotfix and rollback",
+    )?;
+    used(
         (arguments.action == "config_fix") != arguments.settings.is_empty(),
-        "config_fix needs --set key=value, and nothing else takes it"
-    );
+        "config_fix needs --set key=value, and nothing else takes it",
+    )?;
     if let Some(version) = &arguments.version {
         body.insert("version".to_owned(), json!(version));
     }
@@ -288,6 +330,18 @@ mod tests {
         assert!(told.contains("patch to 1.2.4, confidence 0.61"), "{told}");
         assert!(told.contains("low confidence") && !told.contains('\u{1b}'), "{told}");
         assert!(told.contains("plugmend incident approve 1"), "{told}");
+    }
+
+    #[test]
+    fn a_course_is_told_moment_by_moment() {
+        let told = told(&json!({ "moments": [
+            { "at": "a", "kind": "decided", "actor_type": "sira", "actor_id": null, "data": { "decision": { "action": "patch",
+                "patch_version": "1.2.4" } } },
+            { "at": "b", "kind": "incident_closed", "actor_type": "ops", "actor_id": "ann", "data": { "reason": "x\ny" } },
+        ] }));
+        for words in ["sira", "action: patch; patch_version: 1.2.4", "ann", "reason: x y"] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
     }
 
     #[test]

@@ -29,6 +29,12 @@ pub struct List {
     /// Of this merchant only.
     #[arg(long)]
     merchant: Option<MerchantId>,
+    /// Only those that do so; `ill` ones have an open incident.
+    #[arg(long, value_parser = ["healthy", "ill", "recovering", "changing", "silent", "unknown", "off"])]
+    health: Option<String>,
+    /// The beginning of an id or a product, or words of the merchant's name.
+    #[arg(long, value_name = "WORDS")]
+    search: Option<String>,
     #[command(flatten)]
     extent: Extent,
     #[command(flatten)]
@@ -69,11 +75,14 @@ pub fn run(verb: &Verb) -> anyhow::Result<Output> {
 }
 
 fn all(arguments: &List) -> anyhow::Result<Output> {
-    let query = Query::new("/api/ops/plugins").maybe("merchant_id", arguments.merchant);
+    let query = Query::new("/api/ops/plugins")
+        .maybe("merchant_id", arguments.merchant)
+        .maybe("health", arguments.health.as_ref())
+        .maybe("q", arguments.search.as_ref());
     let plugins = Api::connect(&arguments.connection)?.list(&query, "plugins", &arguments.extent)?;
-    let heads = ["ID", "PRODUCT", "CMS", "VERSION", "STATUS", "LAST HEARTBEAT"];
+    let heads = ["ID", "PRODUCT", "CMS", "VERSION", "STATUS", "HEALTH", "LAST HEARTBEAT"];
     Ok(plugins.output(&heads, |plugin| {
-        let mut row = ["id", "product", "cms", "plugin_version", "status"]
+        let mut row = ["id", "product", "cms", "plugin_version", "status", "health"]
             .map(|field| text(plugin, field))
             .to_vec();
         row.push(when(plugin, "last_heartbeat"));

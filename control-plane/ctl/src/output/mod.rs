@@ -80,8 +80,28 @@ impl Output {
 #[error("{0}")]
 pub struct Refused(pub String);
 
+/// Words that can not be so together, which clap can not know.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misused(pub String);
+
+/// Refuses words that can not be so.
+///
+/// # Errors
+/// Unless they are `fine`.
+pub fn used(fine: bool, otherwise: &str) -> Result<(), Misused> {
+    if fine {
+        Ok(())
+    } else {
+        Err(Misused(otherwise.to_owned()))
+    }
+}
+
 /// What an error comes to.
 pub fn exit_of(error: &anyhow::Error) -> Exit {
+    if error.downcast_ref::<Misused>().is_some() {
+        return Exit::Usage;
+    }
     if error.downcast_ref::<Refused>().is_some() {
         return Exit::Refused;
     }

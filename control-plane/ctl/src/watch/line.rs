@@ -30,6 +30,9 @@ impl Line {
         let what = event.kind.split_once('.').map_or(event.kind.as_str(), |(what, _)| what);
         let id = text(&data, &format!("{what}_id"));
         let mut words = vec![plain(&event.kind)];
+        if let Some(is_off) = data.get("autopatch_enabled").and_then(Value::as_bool) {
+            words.push(crate::ops::switch_words(!is_off));
+        }
         if id != "-" {
             words.push(id);
         }
@@ -119,7 +122,17 @@ fn details(of: &Value) -> Vec<String> {
     let why = Some(text(of, "escalation_reason"))
         .filter(|why| why != "-")
         .map(|why| format!("({why})"));
-    moved.into_iter().chain(found).chain(versions).chain(why).collect()
+    let who = Some(text(of, "by"))
+        .filter(|who| who != "-")
+        .map(|who| format!("by {who}"));
+    let why = why.or_else(|| Some(text(of, "fields")).filter(|fields| fields != "-"));
+    moved
+        .into_iter()
+        .chain(found)
+        .chain(versions)
+        .chain(why)
+        .chain(who)
+        .collect()
 }
 
 fn now() -> String {
