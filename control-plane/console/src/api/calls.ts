@@ -87,8 +87,9 @@ export function calls(ask: Ask): Calls {
     query: Query,
     { signal }: Signal = {},
   ) => {
-    const page: Answered<P, "GET"> & { next?: string | null } = await value(path, { query, signal });
-    return { things: page[name] as Answered<P, "GET">[Name], next: page.next ?? null, name };
+    type Things = Record<Name, Answered<P, "GET">[Name]> & { next?: string | null };
+    const page = (await value(path, { query, signal })) as unknown as Things;
+    return { things: page[name], next: page.next ?? null, name };
   };
   const once = (key: string) => ({ "idempotency-key": key });
   return {

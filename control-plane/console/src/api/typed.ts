@@ -2,12 +2,7 @@
 import type { Json } from "./types";
 import type { paths } from "./schema";
 
-/** Endpoints that the document does not describe yet; what they answer is taken on trust. */
-export type Undescribed =
-  | `/api/ops/${"approvals" | "audit" | "commands" | "kpis" | "overview"}${string}`
-  | "/api/ops/plugin-incidents/{id}/timeline";
-
-export type Path = keyof paths | Undescribed;
+export type Path = keyof paths;
 export type Verb = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
 
 /**
@@ -27,9 +22,6 @@ type Success<Operation> = Operation extends { responses: infer Answers }
   : never;
 
 /** What an endpoint answers when it did what it was asked. */
-export type Answered<P extends Path, V extends Verb> = P extends keyof paths
-  ? Lowercase<V> extends keyof paths[P]
-    ? Whole<Success<paths[P][Lowercase<V>]>>
-    : never
-  : // Nothing is known of it.
-    any;
+export type Answered<P extends Path, V extends Verb> = Lowercase<V> extends keyof paths[P]
+  ? Whole<Success<paths[P][Lowercase<V>]>>
+  : never;
