@@ -12,6 +12,7 @@ mod incident;
 mod merchant;
 mod plugin;
 mod policy;
+mod quarantine;
 mod release_block;
 mod secret_file;
 mod token;
@@ -42,6 +43,9 @@ pub enum Verb {
     Policy(policy::Verb),
     /// Show the kill switch, or throw it: nothing changes by itself while it is on.
     KillSwitch(policy::KillSwitch),
+    /// Releases that are kept away because they did harm.
+    #[command(subcommand)]
+    Quarantine(quarantine::Verb),
     /// Show how well the fleet is kept, against its targets.
     Kpi(figures::Kpi),
     /// Shops.
@@ -84,6 +88,7 @@ pub fn run(verb: Verb, format: Format) -> anyhow::Result<Output> {
         Verb::Approval(v) => approval::run(&v),
         Verb::Policy(v) => policy::run(&v),
         Verb::KillSwitch(v) => policy::kill_switch(&v),
+        Verb::Quarantine(v) => quarantine::run(&v),
         Verb::Kpi(v) => figures::kpi(&v),
         Verb::Incident(v) => incident::run(&v),
         Verb::Attempt(v) => attempt::run(&v),
