@@ -18,6 +18,7 @@ pub mod merchant;
 pub mod once;
 pub mod plugin;
 pub mod policy;
+pub mod quarantine;
 pub mod release;
 pub mod secret;
 pub mod secret_box;

@@ -1,9 +1,13 @@
 //! Releases that failed (`release_quarantines`): on one plugin, or on so many that nobody should have them.
 
+mod view;
+
 use jiff::Timestamp;
 use plugmend_shared::ids::{AttemptId, Digest, PluginId};
 
 use super::{StoreError, ToSqlx as _, Tx};
+
+pub use view::{Filter, QuarantineView, lift, list, lock};
 
 /// A release that failed on a plugin.
 #[derive(Debug, Clone)]

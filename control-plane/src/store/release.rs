@@ -1,5 +1,7 @@
 //! Releases, as orders and decisions need them.
 
+mod one;
+
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
@@ -10,6 +12,8 @@ use plugmend_shared::{
 use serde_json::Value;
 
 use super::{Db, SqlTimestamp, StoreError, ToSqlx as _, Tx};
+
+pub use one::{ReleaseFound, find};
 
 /// The lock that one publisher at a time holds among all replicas; an arbitrary number, used for nothing else.
 const PUBLISHER_LOCK: i64 = 0x706c_7567_7265_6c73;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     case::Case,
-    healing::{incident, sick},
+    healing::{FAILS, incident, sick},
     http::Answer,
     plane::Plane,
     releases,
@@ -19,6 +19,7 @@ pub async fn done(method: &str, path: &str) -> (Plane, Answer) {
         path if path.starts_with("/api/plugins/") => plugins_own(path).await,
         path if path.starts_with("/api/ops/approvals/") => about_an_approval(path).await,
         path if path.starts_with("/api/ops/plugin-incidents/") => about_an_incident(path).await,
+        path if path.starts_with("/api/ops/quarantines/") => about_a_quarantine(path).await,
         path if path.starts_with("/api/ops/releases/") => about_a_release(path).await,
         path if path.starts_with("/api/ops/webhook") => about_a_webhook(path).await,
         _ => about_a_plugin(method, path).await,
@@ -112,6 +113,21 @@ async fn about_an_incident(path: &str) -> (Plane, Answer) {
         _ => panic!("there is no example of {path}: give one in tests/support/walk.rs"),
     };
     let answer = case.plane.ops("POST", &filled(path, &id), body).await;
+    (case.plane, answer)
+}
+
+async fn about_a_quarantine(path: &str) -> (Plane, Answer) {
+    let mut case = Case::begin().await;
+    case.loops.runner.say(FAILS);
+    case.beat(sick()).await;
+    case.turn().await;
+    let id = case
+        .plane
+        .database
+        .text("SELECT id::text FROM release_quarantines")
+        .await;
+    let body = json!({ "reason": "the sandbox lacked a library" });
+    let answer = case.plane.ops("POST", &filled(path, &id.unwrap()), body).await;
     (case.plane, answer)
 }
 

@@ -250,7 +250,16 @@ pub static TABLE: &[Row] = &[
         Reach::Fleet,
         &["policy_changed"],
     ),
+    read("/api/ops/quarantines", READERS, Reach::Fleet),
+    write(
+        "POST",
+        "/api/ops/quarantines/{id}/lift",
+        ADMINS,
+        Reach::Fleet,
+        &["quarantine_lifted"],
+    ),
     read("/api/ops/releases", READERS, Reach::Fleet),
+    read("/api/ops/releases/{product}/{version}", READERS, Reach::Fleet),
     read("/api/ops/releases/blobs/{sha256}", ADMINS, Reach::Fleet),
     write(
         "PUT",

@@ -23,6 +23,7 @@ mod lists;
 mod merchants;
 mod plugins;
 mod policy;
+mod quarantines;
 mod releases;
 mod secrets;
 mod timeline;
@@ -76,7 +77,10 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(policy::history))
         .routes(routes!(policy::kill_switch))
         .routes(routes!(policy::dry_run))
+        .routes(routes!(quarantines::list))
+        .routes(routes!(quarantines::lift))
         .routes(routes!(releases::list))
+        .routes(routes!(releases::show))
         .routes(routes!(releases::publish))
         .routes(routes!(releases::uploaded, releases::upload))
         .routes(routes!(releases::block))

@@ -8,8 +8,10 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
+use jiff::Timestamp;
 use plugmend_shared::ids::{Digest, Product};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::write::{actor, id_in_path};
 use crate::{
@@ -21,7 +23,10 @@ use crate::{
     },
     repo::{RepoError, Submission},
     service::release::{self, PublishedView, ReleaseError},
-    store::{self, release::ReleaseView},
+    store::{
+        self,
+        release::{ReleaseFound, ReleaseView},
+    },
 };
 
 /// The largest submission: signed metadata of every product, in bytes.
@@ -161,6 +166,96 @@ pub async fn list(
         .filter(|_| more)
         .map(|r| format!("{}~{}", r.product, r.version));
     Ok(Json(ReleaseList { releases, next }))
+}
+
+/// One release with everything that is known of it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ReleaseShown {
+    product: String,
+    version: String,
+    digest: Digest,
+    /// `published`, `blocked`, `revoked` or `withdrawn`.
+    state: &'static str,
+    /// What a mistake in it could cost: `low`, `medium` or `high`.
+    impact: String,
+    /// Incident types that it claims to cure.
+    fixes: Vec<String>,
+    /// Whether going back needs more than the code.
+    undo: String,
+    /// How many approvers must have signed before an agent installs it.
+    approvals_required: i32,
+    files: i32,
+    bytes: i64,
+    pack_bytes: i64,
+    /// Its signed manifest without the files.
+    manifest: Value,
+    published_at: Timestamp,
+    /// Since when ops keep it from being ordered, who did, and why.
+    blocked_at: Option<Timestamp>,
+    blocked_by: Option<String>,
+    blocked_reason: Option<String>,
+    /// When its revocation was signed, and why: agents refuse it from then on.
+    revoked_at: Option<Timestamp>,
+    revoked_reason: Option<String>,
+    /// Since when it is no longer among the signed releases.
+    withdrawn_at: Option<Timestamp>,
+    /// From how many plugins it is kept because it failed there.
+    quarantined_on: i64,
+    /// Whether it is kept from everybody.
+    quarantined_everywhere: bool,
+}
+
+impl From<ReleaseFound> for ReleaseShown {
+    fn from(found: ReleaseFound) -> Self {
+        Self {
+            state: match (found.withdrawn_at, found.revoked_at, found.blocked_at) {
+                (Some(_), ..) => "withdrawn",
+                (_, Some(_), _) => "revoked",
+                (_, _, Some(_)) => "blocked",
+                _ => "published",
+            },
+            product: found.product,
+            version: found.version,
+            digest: found.digest,
+            impact: found.impact,
+            fixes: found.fixes,
+            undo: found.undo,
+            approvals_required: found.approvals_required,
+            files: found.files,
+            bytes: found.bytes,
+            pack_bytes: found.pack_bytes,
+            manifest: found.manifest,
+            published_at: found.published_at,
+            blocked_at: found.blocked_at,
+            blocked_by: found.blocked_by,
+            blocked_reason: found.blocked_reason,
+            revoked_at: found.revoked_at,
+            revoked_reason: found.revoked_reason,
+            withdrawn_at: found.withdrawn_at,
+            quarantined_on: found.quarantined_on,
+            quarantined_everywhere: found.quarantined_everywhere,
+        }
+    }
+}
+
+/// `GET /api/ops/releases/{product}/{version}`.
+#[utoipa::path(
+    get,
+    path = "/api/ops/releases/{product}/{version}",
+    tag = "releases",
+    params(("product" = String, Path, description = "The product."), ("version" = String, Path, description = "The version.")),
+    responses((status = 200, description = "The release.", body = ReleaseShown))
+)]
+pub async fn show(
+    State(state): State<AppState>,
+    _caller: Caller,
+    Path((product, version)): Path<(String, String)>,
+) -> Result<Json<ReleaseShown>, ApiError> {
+    let product: Product = id_in_path(&product, "release")?;
+    let version: semver::Version = id_in_path(&version, "release")?;
+    let found = store::release::find(&state.db, &product, &version).await?;
+    let found = found.ok_or_else(|| ApiError::not_found("unknown_release", "There is no such release"))?;
+    Ok(Json(found.into()))
 }
 
 /// A block, or its end.
