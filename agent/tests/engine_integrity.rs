@@ -160,9 +160,10 @@ fn a_changed_file_is_seen_at_once() {
 /// Each hides what it lies beside, if what can not be looked into ends the look.
 #[test]
 fn nothing_that_an_intruder_puts_there_blinds_the_look_or_bars_the_healing() {
-    let tricks: [(&str, fn(&std::path::Path)); 3] = [
+    type Trick = (&'static str, fn(&std::path::Path));
+    let tricks: [Trick; 3] = [
         ("deep", |plugin| {
-            fs::create_dir_all(plugin.join("x/".repeat(70))).unwrap()
+            fs::create_dir_all(plugin.join("x/".repeat(70))).unwrap();
         }),
         ("file for folder", |plugin| {
             fs::remove_dir_all(plugin.join("lib/deep")).unwrap();

@@ -151,14 +151,12 @@ async fn show(State(state): State<AppState>, request: Request) -> Result<Respons
 }
 
 fn may_see(token: Option<&SecretString>, peer: Option<SocketAddr>, headers: &HeaderMap) -> bool {
-    match token {
-        Some(token) => auth::bearer(headers)
-            .is_some_and(|said| bool::from(said.as_bytes().ct_eq(token.expose_secret().as_bytes()))),
-        None => {
-            let is_here = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
-            is_here && !headers.contains_key("x-forwarded-for") && !headers.contains_key("forwarded")
-        }
+    if let Some(token) = token {
+        return auth::bearer(headers)
+            .is_some_and(|said| bool::from(said.as_bytes().ct_eq(token.expose_secret().as_bytes())));
     }
+    let is_here = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+    is_here && !headers.contains_key("x-forwarded-for") && !headers.contains_key("forwarded")
 }
 
 #[cfg(test)]

@@ -159,7 +159,7 @@ pub async fn course(
             detected_at: spine.detected_at.to_jiff(),
             changes: versions.iter().map(change).collect(),
         },
-        moments: moments(&spine, noted, decisions, orders, &attempts, &versions),
+        moments: moments(&spine, noted, &decisions, &orders, &attempts, &versions),
     }))
 }
 
@@ -197,8 +197,8 @@ fn change(row: &VersionChange) -> Change {
 fn moments(
     spine: &Spine,
     noted: Vec<Noted>,
-    decisions: Vec<DecidedRow>,
-    orders: Vec<OrderedRow>,
+    decisions: &[DecidedRow],
+    orders: &[OrderedRow],
     attempts: &[AttemptView],
     versions: &[VersionChange],
 ) -> Vec<Moment> {
@@ -211,7 +211,7 @@ fn moments(
         all.push(by_itself(spine.detected_at.to_jiff(), "incident_opened", data));
     }
     let has_decisions = !decisions.is_empty();
-    all.extend(decisions.into_iter().map(decided));
+    all.extend(decisions.iter().map(decided));
     // Orders and decisions tell of themselves, and better.
     let tells = |noted: &Noted| {
         !noted.action.starts_with("command_")
@@ -275,7 +275,7 @@ fn by_itself(at: Timestamp, kind: &str, data: Value) -> Moment {
     }
 }
 
-fn decided(row: DecidedRow) -> Moment {
+fn decided(row: &DecidedRow) -> Moment {
     Moment {
         at: row.at.to_jiff(),
         kind: "decided".to_owned(),

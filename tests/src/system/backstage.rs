@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{AgentHost, ControlPlane, Ended, Host, Options, Pace, Releases};
+use super::{AgentHost, ControlPlane, Ended, Host, Options, Pace, Releases, sql};
 use crate::postgres::{Durability, Postgres};
 
 /// How a folder becomes one version of the plugin.
