@@ -3,6 +3,7 @@
 mod audit;
 mod gateway;
 mod healing;
+mod issuer;
 mod staging;
 
 use std::{net::TcpListener, num::NonZeroU32, path::PathBuf, sync::Arc};
@@ -12,11 +13,10 @@ use plugmend_shared::clock::{Clock, SystemClock};
 use ring::rand::SystemRandom;
 
 use crate::{
-    config::{ConfigError, Role, Settings},
+    config::{Role, Settings},
     http::{
         self, AppState,
         address_rates::{AddressRates, limited},
-        auth::TokenVerifier,
     },
     jobs::{
         Deliveries, Figures, FleetFindings, ForgetAnswers, ForgetEvents, ForgetHistory, ForgetIdentities,
@@ -188,11 +188,8 @@ fn run_reconciler(reconciler: Arc<dyn Reconciler>, state: &AppState, lifecycle: 
 
 /// What handlers share, with the tasks behind it.
 fn state(settings: &Settings, roles: &[Role], db: &Db, lifecycle: &mut Lifecycle) -> anyhow::Result<AppState> {
-    let tokens = TokenVerifier::from_pem(&settings.auth.jwt_public_pem).map_err(|error| ConfigError::Invalid {
-        name: "MOLAM_ID_JWT_PUBLIC",
-        why: error.to_string(),
-    })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let tokens = issuer::tokens(&settings.auth.issuer, &clock, lifecycle)?;
     let (ingest, flushers) = ingest::start(
         db,
         &clock,

@@ -9,6 +9,7 @@ use plugmend_control_plane::http::{
     self, AppState,
     auth::{
         Role, guarded,
+        rates::CallerRates,
         table::{Access, Leaves, Reach, Row, TABLE},
     },
 };
@@ -92,7 +93,7 @@ async fn every_write_leaves_the_entry_that_its_row_names() {
 async fn a_route_without_a_row_is_refused_whoever_asks() {
     let mut plane = Plane::start().await;
     let forgotten: Router<AppState> = Router::new().route("/api/ops/forgotten", get(async || "secret"));
-    let router = guarded(forgotten, &plane.state).with_state(plane.state.clone());
+    let router = guarded(forgotten, &plane.state, CallerRates::default()).with_state(plane.state.clone());
     let api = plane.serve(router);
     let token = token(&plane, Some(Role::PayAdmin));
     api.send("GET", "/api/ops/forgotten", &token, "")

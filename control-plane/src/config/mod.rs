@@ -4,6 +4,7 @@
 mod console;
 pub mod dev;
 mod gateway;
+mod issuer;
 mod raw;
 mod retention;
 mod settings;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub use gateway::GatewaySettings;
+pub use issuer::IssuerSettings;
 pub use retention::RetentionSettings;
 pub use settings::{
     ApiSettings, AuthSettings, DatabaseSettings, IngestSettings, LogSettings, RepositorySettings, Role, Settings,

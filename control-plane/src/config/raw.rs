@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{ConfigError, console::RawConsole, retention::RawRetention, sira::RawSira, staging::RawStaging};
+use super::{
+    ConfigError, console::RawConsole, issuer::RawIssuer, retention::RawRetention, sira::RawSira, staging::RawStaging,
+};
 
 /// The configuration file; each field can be overridden by the environment variable in its comment.
 #[derive(Debug, Default, Deserialize)]
@@ -22,6 +24,8 @@ pub struct Raw {
     pub database_max_connections: Option<u32>,
     /// `MOLAM_ID_JWT_PUBLIC`: PEM; line ends may be written as `\n`.
     pub jwt_public: Option<String>,
+    /// The issuer of people's tokens.
+    pub molam_id: RawIssuer,
     /// `PLUGMEND_SECRET_KEY`: 64 hexadecimal digits; keys the hashes of plugin secrets.
     pub secret_key: Option<String>,
     /// `PLUGMEND_SECRET_KEY_FILE`: a file that holds them.
@@ -181,6 +185,7 @@ impl Raw {
         replace(&mut self.gateway.pki_dir, path("PLUGMEND_PKI_DIR"));
         self.gateway.overlay_identity(&lookup)?;
         self.console.overlay_environment(&lookup);
+        self.molam_id.overlay_environment(&lookup);
         self.sira.overlay_environment(&lookup);
         self.retention.overlay_environment(&lookup)?;
         self.staging.overlay(&lookup)?;

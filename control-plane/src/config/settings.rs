@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use super::{
     ConfigError, dev,
     gateway::{self, GatewaySettings},
+    issuer::IssuerSettings,
     raw::{Raw, RawApi, RawIngest, RawRepository},
     retention::RetentionSettings,
     sira::SiraSettings,
@@ -120,8 +121,8 @@ pub struct RepositorySettings {
 /// Who may do what.
 #[derive(Clone)]
 pub struct AuthSettings {
-    /// The key that ops tokens are checked with, PEM.
-    pub jwt_public_pem: String,
+    /// How people's tokens are checked.
+    pub issuer: IssuerSettings,
     /// Keys the hashes of plugin secrets.
     pub secret_key: zeroize::Zeroizing<[u8; 32]>,
 }
@@ -165,11 +166,12 @@ pub fn check(raw: Raw, dev: bool) -> Result<Settings, ConfigError> {
             "/var/lib/plugmend-control-plane"
         })
     });
+    let dev_dir = dev.then_some(state_dir.as_path());
     let auth = check_auth(
-        raw.jwt_public,
+        raw.molam_id.check(raw.jwt_public, dev_dir)?,
         raw.secret_key,
         raw.secret_key_file,
-        dev.then_some(&state_dir),
+        dev_dir,
     )?;
     let url = match raw.database_url {
         Some(url) => url,
@@ -218,22 +220,11 @@ pub fn check(raw: Raw, dev: bool) -> Result<Settings, ConfigError> {
 }
 
 fn check_auth(
-    jwt_public: Option<String>,
+    issuer: IssuerSettings,
     secret_key: Option<String>,
     secret_key_file: Option<PathBuf>,
-    dev_dir: Option<&PathBuf>,
+    dev_dir: Option<&Path>,
 ) -> Result<AuthSettings, ConfigError> {
-    let jwt_public_pem = match (jwt_public, dev_dir) {
-        // An environment file can hold one line only, so people write the line ends as two characters.
-        (Some(pem), _) => pem.replace("\\n", "\n"),
-        (None, Some(dir)) => dev::public_key_pem(dir)?,
-        (None, None) => {
-            return Err(ConfigError::Missing {
-                name: "MOLAM_ID_JWT_PUBLIC",
-                hint: "the PEM of the key that Molam ID signs tokens with",
-            });
-        }
-    };
     let hex_key = match (secret_key, secret_key_file, dev_dir) {
         (Some(key), _, _) => key,
         (None, Some(path), _) => {
@@ -252,10 +243,7 @@ fn check_auth(
         name: "PLUGMEND_SECRET_KEY",
         why: "64 hexadecimal digits are wanted".to_owned(),
     })?;
-    Ok(AuthSettings {
-        jwt_public_pem,
-        secret_key,
-    })
+    Ok(AuthSettings { issuer, secret_key })
 }
 
 fn check_api(raw: RawApi) -> Result<ApiSettings, ConfigError> {

@@ -58,7 +58,7 @@ impl RawSira {
             name,
             why: error.to_string(),
         })?;
-        if !endpoint.is_encrypted() && !dev && !is_here(&endpoint) {
+        if !endpoint.is_encrypted() && !dev && !endpoint.is_here() {
             let why = "it would send SIRA_API_TOKEN in the clear; use https".to_owned();
             return Err(ConfigError::Invalid { name, why });
         }
@@ -72,14 +72,6 @@ impl RawSira {
             ca_file: self.ca_file,
         }))
     }
-}
-
-/// Whether what is sent there does not leave this machine.
-fn is_here(endpoint: &Endpoint) -> bool {
-    let place = endpoint.place();
-    ["localhost:", "127.0.0.1:", "[::1]:"]
-        .iter()
-        .any(|here| place.starts_with(here))
 }
 
 #[cfg(test)]

@@ -81,7 +81,8 @@ impl AddressRates {
     }
 }
 
-fn too_many(wait: Duration) -> Response {
+/// 429, with the seconds to wait.
+pub fn too_many(wait: Duration) -> Response {
     let mut response = ApiError::problem(StatusCode::TOO_MANY_REQUESTS, codes::RATE_LIMITED, "Too many requests")
         .detail("slow down; nothing was taken")
         .into_response();

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, Request},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header},
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use plugmend_shared::protocol::{MAX_BODY_BYTES, problem::codes};
@@ -21,9 +21,33 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        is_json(request.headers())?;
         let bytes = read(request.into_body(), MAX_BODY_BYTES).await?;
         parse(&bytes).map(Self)
     }
+}
+
+/// Checks that a body is not said to be something else than JSON. Senders that say nothing are believed.
+///
+/// # Errors
+/// 415 when it is.
+pub fn is_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(said) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let essence = said.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
+    // What command-line clients say of everything, unless told otherwise.
+    let unsaid = "application/x-www-form-urlencoded";
+    if essence == "application/json" || essence.ends_with("+json") || essence == unsaid {
+        return Ok(());
+    }
+    Err(ApiError::problem(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "The body is not of the type that is wanted",
+    )
+    .detail("application/json is taken"))
 }
 
 /// Reads a body to its end, as long as it is no longer than `limit` bytes.

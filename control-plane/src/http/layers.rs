@@ -5,11 +5,14 @@ use std::time::Instant;
 use axum::{
     Router,
     extract::{MatchedPath, Request},
-    http::{HeaderName, HeaderValue},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
-use plugmend_shared::clock::{Clock as _, SystemClock};
+use plugmend_shared::{
+    clock::{Clock as _, SystemClock},
+    protocol::problem::PROBLEM_JSON,
+};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 
@@ -26,6 +29,7 @@ pub fn around(router: Router) -> Router {
     router
         .fallback(nobody)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::map_response(in_our_words))
         .layer(CatchPanicLayer::custom(|_panic: Box<dyn std::any::Any + Send>| {
             problem::ApiError::internal(anyhow::anyhow!("a handler panicked")).into_response()
         }))
@@ -33,6 +37,23 @@ pub fn around(router: Router) -> Router {
             let entropy = entropy.clone();
             async move { trace(&entropy, request, next).await }
         }))
+}
+
+/// Refusals that come from below (a path that is no text, a body that is too long) say the same as ours: problems.
+async fn in_our_words(response: Response) -> Response {
+    let (code, title) = match response.status() {
+        StatusCode::BAD_REQUEST => ("bad_request", "The request can not be read"),
+        StatusCode::NOT_FOUND => ("unknown_path", "There is nothing at this path"),
+        StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "The body is too large"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", "The body is not of the type that is wanted"),
+        StatusCode::UNPROCESSABLE_ENTITY => ("unprocessable", "The request is refused for what it says"),
+        _ => return response,
+    };
+    let type_of = response.headers().get(header::CONTENT_TYPE);
+    if type_of.is_some_and(|value| value == PROBLEM_JSON) {
+        return response;
+    }
+    ApiError::problem(response.status(), code, title).into_response()
 }
 
 async fn nobody() -> ApiError {

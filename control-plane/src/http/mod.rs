@@ -63,7 +63,7 @@ fn assemble(state: AppState, token: Option<&SecretString>) -> anyhow::Result<Rou
         routes = routes.merge(staging_api::behind_token(repository, token));
     }
     let document = document()?;
-    let routes = auth::guarded(routes, &state).layer(Extension(document));
+    let routes = auth::guarded(routes, &state, auth::rates::CallerRates::default()).layer(Extension(document));
     Ok(layers::around(routes.with_state(state)))
 }
 

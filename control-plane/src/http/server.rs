@@ -9,6 +9,8 @@ use anyhow::Context as _;
 use axum::Router;
 use tokio::sync::watch;
 
+/// The longest head of a request, in bytes: absurd tokens are refused in the words of the others.
+const LONGEST_HEAD: usize = 1_280 * 1024;
 /// How long open requests may take to finish once a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -18,10 +20,11 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// When the listener breaks.
 pub async fn serve_plain(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
     let handle = axum_server::Handle::new();
-    let server = axum_server::from_tcp(listener)
+    let mut server = axum_server::from_tcp(listener)
         .context("can not serve on the listener")?
-        .handle(handle.clone())
-        .serve(router.into_make_service_with_connect_info::<SocketAddr>());
+        .handle(handle.clone());
+    server.http_builder().http1().max_buf_size(LONGEST_HEAD);
+    let server = server.serve(router.into_make_service_with_connect_info::<SocketAddr>());
     tokio::pin!(server);
     tokio::select! {
         ended = &mut server => return ended.context("the listener broke"),

@@ -64,6 +64,11 @@ impl Endpoint {
         self.tls
     }
 
+    /// Whether its name says that what is sent there does not leave this machine.
+    pub fn is_here(&self) -> bool {
+        matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "::1")
+    }
+
     /// Name and port, for messages.
     pub fn place(&self) -> String {
         if self.host.contains(':') {

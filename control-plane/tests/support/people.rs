@@ -2,7 +2,10 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use ring::{rand::SystemRandom, signature};
+use ring::{
+    rand::SystemRandom,
+    signature::{self, RsaPublicKeyComponents},
+};
 use serde_json::{Value, json};
 
 /// The public key of the tests' issuer.
@@ -37,4 +40,23 @@ pub fn sign_as(header: &Value, claims: &Value) -> String {
     )
     .unwrap();
     format!("{text}.{}", URL_SAFE_NO_PAD.encode(out))
+}
+
+/// The key of the tests' issuer as one publishes it.
+pub fn published(kid: &str) -> Value {
+    let key = signature::RsaKeyPair::from_pkcs8(PRIVATE_DER).unwrap();
+    let components = RsaPublicKeyComponents::<Vec<u8>>::from(key.public());
+    json!({ "kty": "RSA", "alg": "RS256", "use": "sig", "kid": kid,
+        "n": URL_SAFE_NO_PAD.encode(components.n), "e": URL_SAFE_NO_PAD.encode(components.e) })
+}
+
+/// Signs claims under a header of one's own in a way of one's own.
+pub fn sign_by(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+    let text = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header.to_string()),
+        URL_SAFE_NO_PAD.encode(claims.to_string())
+    );
+    let signature = sign(text.as_bytes());
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
 }

@@ -247,6 +247,16 @@ impl Plane {
     }
 }
 
+/// Serves a router on a port of its own, for as long as the test runs.
+pub fn spawn(router: axum::Router) -> SocketAddr {
+    let (listener, address) = listen();
+    tokio::spawn(async move {
+        let stop = watch::Sender::new(false);
+        http::serve_plain(listener, router, stop.subscribe()).await.unwrap();
+    });
+    address
+}
+
 fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();

@@ -1,25 +1,47 @@
 //! Before any handler: looks up the endpoint's row, and lets in whom it names.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, Method, StatusCode},
+    http::{Method, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
 
 use super::{
     Caller, Person, Role, Scope, bearer,
-    table::{self, Access, Reach},
+    rates::CallerRates,
+    table::{self, Access, Leaves, Reach},
 };
-use crate::http::{ApiError, AppState};
+use crate::http::{ApiError, AppState, address_rates::too_many};
 
 /// Puts the guard before every route. A route without a row is refused, whoever asks.
-pub fn guarded(routes: Router<AppState>, state: &AppState) -> Router<AppState> {
-    routes.route_layer(middleware::from_fn_with_state(state.clone(), guard))
+pub fn guarded(routes: Router<AppState>, state: &AppState, rates: CallerRates) -> Router<AppState> {
+    let keeper = Keeper {
+        state: state.clone(),
+        rates: Arc::new(rates),
+    };
+    routes.route_layer(middleware::from_fn_with_state(keeper, guard))
 }
 
-async fn guard(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+#[derive(Clone)]
+struct Keeper {
+    state: AppState,
+    rates: Arc<CallerRates>,
+}
+
+async fn guard(State(keeper): State<Keeper>, mut request: Request, next: Next) -> Response {
+    // No name, word or path holds it, and the database can not either.
+    if request
+        .uri()
+        .path_and_query()
+        .is_some_and(|asked| asked.as_str().contains("%00"))
+    {
+        let refusal = ApiError::bad_request("invalid_query", "The request can not be read");
+        return refusal.detail("it holds a NUL character").into_response();
+    }
     // GET routes answer HEAD as well.
     let method = match request.method() {
         &Method::HEAD => Method::GET,
@@ -32,19 +54,30 @@ async fn guard(State(state): State<AppState>, mut request: Request, next: Next) 
     };
     // Proofs other than a person's token are checked where they are of use.
     if let Access::People { roles, reach } = row.access {
-        match person(&state, request.headers()).and_then(|person| admit(person, roles, reach)) {
-            Ok(caller) => request.extensions_mut().insert(caller),
+        // Owned: a request can not be held across a wait.
+        let token = bearer(request.headers()).map(str::to_owned);
+        let person = person(&keeper.state, token.as_deref()).await;
+        let caller = match person.and_then(|person| admit(person, roles, reach)) {
+            Ok(caller) => caller,
             Err(error) => return error.into_response(),
         };
+        let is_write = matches!(row.leaves, Leaves::Entry(_));
+        if let Err(wait) = keeper.rates.count(&caller.subject, is_write) {
+            return too_many(wait);
+        }
+        request.extensions_mut().insert(caller);
     }
     next.run(request).await
 }
 
-fn person(state: &AppState, headers: &HeaderMap) -> Result<Person, ApiError> {
-    let token = bearer(headers)
-        .ok_or_else(|| unauthorized().detail("send 'Authorization: Bearer <token>' with a token of Molam ID"))?;
-    let checked = state.tokens.check(token, state.clock.now());
-    checked.map_err(|error| unauthorized().detail(error.to_string()))
+async fn person(state: &AppState, token: Option<&str>) -> Result<Person, ApiError> {
+    let token =
+        token.ok_or_else(|| unauthorized().detail("send 'Authorization: Bearer <token>' with a token of Molam ID"))?;
+    state.tokens.check(token, state.clock.now()).await.map_err(|error| {
+        // Why is for us to know: the same words for all tell nobody how far a forged token came.
+        tracing::info!(%error, "a token was refused");
+        unauthorized().detail("the token is not valid here, or not now; get a new one of Molam ID")
+    })
 }
 
 /// Who somebody is at an endpoint for these roles. Whoever has one of them sees the fleet; else, where the endpoint

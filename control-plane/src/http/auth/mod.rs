@@ -2,7 +2,10 @@
 
 mod caller;
 mod guard;
+pub mod jwks;
+pub mod keys;
 mod provider;
+pub mod rates;
 pub mod table;
 mod token;
 

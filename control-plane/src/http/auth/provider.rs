@@ -1,12 +1,12 @@
 //! Checks signatures of tokens with ring: RS256 (RFC 7518 section 3.3) and `EdDSA` with Ed25519 (RFC 8037).
 
 use jsonwebtoken::{
-    Algorithm, DecodingKey, EncodingKey,
+    Algorithm, DecodingKey, DecodingKeyKind, EncodingKey,
     crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
     errors::{Error, ErrorKind},
     signature::{Error as SignatureError, Verifier},
 };
-use ring::signature::{ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm};
+use ring::signature::{ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey};
 
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: refuse_to_sign,
@@ -21,12 +21,23 @@ pub fn install() {
 
 struct RingVerifier {
     algorithm: Algorithm,
-    key: UnparsedPublicKey<Vec<u8>>,
+    key: PublicKey,
+}
+
+enum PublicKey {
+    /// As PEM files and Ed25519 keys of key sets hold it.
+    Bytes(UnparsedPublicKey<Vec<u8>>),
+    /// As RSA keys of key sets are written.
+    Rsa(RsaPublicKeyComponents<Vec<u8>>),
 }
 
 impl Verifier<Vec<u8>> for RingVerifier {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), SignatureError> {
-        self.key.verify(message, signature).map_err(|_| SignatureError::new())
+        let verified = match &self.key {
+            PublicKey::Bytes(key) => key.verify(message, signature),
+            PublicKey::Rsa(key) => key.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature),
+        };
+        verified.map_err(|_| SignatureError::new())
     }
 }
 
@@ -38,14 +49,22 @@ impl JwtVerifier for RingVerifier {
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that jsonwebtoken asks for")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
-    let scheme: &'static dyn VerificationAlgorithm = match algorithm {
-        Algorithm::RS256 => &RSA_PKCS1_2048_8192_SHA256,
-        Algorithm::EdDSA => &ED25519,
+    let key = match (algorithm, key.kind()) {
+        (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) => PublicKey::Rsa(RsaPublicKeyComponents {
+            n: n.clone(),
+            e: e.clone(),
+        }),
+        (Algorithm::RS256, DecodingKeyKind::SecretOrDer(der)) => {
+            PublicKey::Bytes(UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.clone()))
+        }
+        (Algorithm::EdDSA, DecodingKeyKind::SecretOrDer(point)) => {
+            PublicKey::Bytes(UnparsedPublicKey::new(&ED25519, point.clone()))
+        }
         _ => return Err(ErrorKind::InvalidAlgorithm.into()),
     };
     Ok(Box::new(RingVerifier {
         algorithm: *algorithm,
-        key: UnparsedPublicKey::new(scheme, key.try_get_as_bytes()?.to_vec()),
+        key,
     }))
 }
 

@@ -110,7 +110,7 @@ fn refusals(row: &Row, operation: &Operation) -> Vec<&'static str> {
         statuses.push("400");
     }
     if operation.request_body.is_some() {
-        statuses.extend(["400", "413"]);
+        statuses.extend(["400", "413", "415"]);
     }
     if row.path.contains('{') {
         statuses.push("404");

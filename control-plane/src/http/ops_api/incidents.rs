@@ -3,11 +3,15 @@
 
 use axum::{
     Json,
+    body::Body,
     extract::{Path, State},
     http::HeaderMap,
 };
 use jiff::Timestamp;
-use plugmend_shared::ids::{Digest, MerchantId};
+use plugmend_shared::{
+    ids::{Digest, MerchantId},
+    protocol::MAX_BODY_BYTES,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -21,6 +25,7 @@ use crate::{
     http::{
         ApiError, AppState, JsonBody,
         auth::{Caller, Role},
+        body,
         openapi::Conflict,
     },
     service::healing::{self, Approved, ManualAction, ManualDone, ManualError, Person},
@@ -180,16 +185,15 @@ pub async fn approve(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
-    body: axum::body::Bytes,
+    body: Body,
 ) -> Result<Json<Approved>, ApiError> {
     let id = id_in_path(&id, "incident")?;
+    let bytes = body::read(body, MAX_BODY_BYTES).await?;
     // The reference system sends no body.
-    let yes: Yes = if body.is_empty() {
+    let yes: Yes = if bytes.is_empty() {
         Yes::default()
     } else {
-        serde_json::from_slice(&body).map_err(|error| {
-            ApiError::bad_request("invalid_body", "The body can not be read").detail(error.to_string())
-        })?
+        body::parse(&bytes)?
     };
     let approved = healing::approve(&state.db, &person(&caller), id, yes.release_digest, state.clock.now()).await?;
     Ok(Json(approved))
