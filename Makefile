@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/debug
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo console test test-console test-clients test-host lint fmt bench soak fuzz sqlx
+.PHONY: help build demo console test test-api test-console test-clients test-host lint fmt bench soak fuzz sqlx
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ test: build ## all tests that need no root
 
 test-console: build ## the console in a real Chromium, against the real control plane; says why where it is skipped
 	@PLUGMEND_BUILT=1 $(BIN)/plugmend-with-postgres tests/setup/test-console
+
+test-api: build ## everything that the OpenAPI document allows and forbids, against a real control plane; says when it is skipped
+	@PLUGMEND_BUILT=1 $(BIN)/plugmend-with-postgres tests/setup/test-api
 
 test-clients: build ## the plugin clients, by their own languages, against a real agent; says what it leaves out
 	@PLUGMEND_BUILT=1 $(BIN)/plugmend-with-postgres tests/setup/run-client-tests
