@@ -2,7 +2,10 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::Args;
-use plugmend_shared::clock::{Clock as _, SystemClock};
+use plugmend_shared::{
+    clock::{Clock as _, SystemClock},
+    ids::MerchantId,
+};
 use serde_json::json;
 
 use crate::config::{self, Settings};
@@ -16,6 +19,9 @@ pub struct Arguments {
     /// The person's roles.
     #[arg(long, value_delimiter = ',', default_value = "pay_admin,compliance_ops")]
     roles: Vec<String>,
+    /// The merchant whom a `merchant_admin` looks after.
+    #[arg(long)]
+    merchant_id: Option<MerchantId>,
     /// How long it is good for, in seconds.
     #[arg(long, default_value_t = 3600)]
     ttl_s: i64,
@@ -33,6 +39,7 @@ pub fn print(settings: &Settings, arguments: &Arguments) -> anyhow::Result<()> {
     let header = json!({"alg": "EdDSA", "typ": "JWT"});
     let claims = json!({
         "iss": crate::http::auth::ISSUER, "sub": arguments.sub, "roles": arguments.roles,
+        "merchant_id": arguments.merchant_id,
         "iat": now, "nbf": now, "exp": now.saturating_add(arguments.ttl_s),
     });
     let signed = format!(

@@ -134,21 +134,39 @@ impl WebhookDesk {
     }
 }
 
+/// Who acts on receivers.
+#[derive(Debug)]
+pub struct By {
+    /// Who.
+    pub who: Actor,
+    /// The only merchant whose receivers they see; none when they see all, those of ops among them.
+    pub only: Option<MerchantId>,
+}
+
+impl By {
+    /// Whether they see a receiver with this owner.
+    fn sees(&self, owner: Option<MerchantId>) -> bool {
+        self.only.is_none() || self.only == owner
+    }
+}
+
 /// Turns a receiver on or off; what waits for one that is off is ended.
 ///
 /// # Errors
-/// When there is none.
-pub async fn set_active(db: &Db, who: &Actor, id: Uuid, active: bool, now: Timestamp) -> Result<(), WebhookError> {
+/// When there is none that they see.
+pub async fn set_active(db: &Db, by: &By, id: Uuid, active: bool, now: Timestamp) -> Result<(), WebhookError> {
     let mut tx = db.begin().await?;
     let status = if active { "active" } else { "disabled" };
-    let merchant_id = store::webhook::set_status(&mut tx, id, status).await?;
-    let merchant_id = merchant_id.ok_or(WebhookError::Unknown("webhook"))?;
+    let merchant_id = store::webhook::set_status(&mut tx, id, status)
+        .await?
+        .filter(|owner| by.sees(*owner))
+        .ok_or(WebhookError::Unknown("webhook"))?;
     let mut ended = 0;
     if !active {
         ended = store::delivery::end_all(&mut tx, id, "the receiver was disabled", now).await?;
     }
     let entry = Entry {
-        actor: who,
+        actor: &by.who,
         action: if active { "webhook_enabled" } else { "webhook_disabled" },
         merchant_id,
         plugin_id: None,
@@ -159,31 +177,37 @@ pub async fn set_active(db: &Db, who: &Actor, id: Uuid, active: bool, now: Times
     Ok(())
 }
 
-/// Sends dead deliveries again: one, or all of a receiver; how many.
+/// What was given up and is to be sent again.
+#[derive(Debug, Clone, Copy)]
+pub enum Dead {
+    /// Everything of a receiver.
+    Of(Uuid),
+    /// This delivery.
+    One(Uuid),
+}
+
+/// Sends dead deliveries again; how many.
 ///
 /// # Errors
-/// When there is none.
-pub async fn replay(
-    db: &Db,
-    who: &Actor,
-    webhook_id: Option<Uuid>,
-    delivery_id: Option<Uuid>,
-    now: Timestamp,
-) -> Result<u64, WebhookError> {
-    if let Some(id) = webhook_id {
-        store::webhook::target(db, id)
-            .await?
-            .ok_or(WebhookError::Unknown("webhook"))?;
-    }
+/// When there is no such receiver or dead delivery that they see.
+pub async fn replay(db: &Db, by: &By, dead: Dead, now: Timestamp) -> Result<u64, WebhookError> {
+    let (webhook_id, delivery_id, what) = match dead {
+        Dead::Of(id) => (Some(id), None, "webhook"),
+        Dead::One(id) => (None, Some(id), "delivery"),
+    };
     let mut tx = db.begin().await?;
+    let merchant_id = store::webhook::owner(&mut tx, webhook_id, delivery_id)
+        .await?
+        .filter(|owner| by.sees(*owner))
+        .ok_or(WebhookError::Unknown(what))?;
     let revived = store::delivery::replay(&mut tx, webhook_id, delivery_id, now).await?;
     if revived == 0 && delivery_id.is_some() {
         return Err(WebhookError::Unknown("delivery"));
     }
     let entry = Entry {
-        actor: who,
+        actor: &by.who,
         action: "webhook_replayed",
-        merchant_id: None,
+        merchant_id,
         plugin_id: None,
         details: json!({ "webhook_id": webhook_id, "delivery_id": delivery_id, "deliveries": revived }),
     };

@@ -91,6 +91,8 @@ pub async fn insert(tx: &mut Tx, new: &NewDecision<'_>, now: Timestamp) -> Resul
 /// Which part of the list.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
+    /// About one merchant's plugins only.
+    pub merchant_id: Option<MerchantId>,
     /// About one incident only.
     pub incident_id: Option<Uuid>,
     /// About one plugin only.
@@ -115,13 +117,15 @@ pub async fn list(db: &Db, filter: &Filter, limit: u16) -> Result<Vec<DecisionRo
            FROM sira_decisions
            WHERE ($1::uuid IS NULL OR incident_id = $1) AND ($2::uuid IS NULL OR merchant_plugin_id = $2)
              AND ($3::text IS NULL OR source = $3) AND ($4::uuid IS NULL OR id < $4)
+             AND ($7::uuid IS NULL OR merchant_id = $7)
            ORDER BY id DESC LIMIT $6"#,
         filter.incident_id,
         filter.plugin_id.map(|id| id.0),
         filter.source,
         filter.after,
         filter.with_input,
-        i64::from(limit)
+        i64::from(limit),
+        filter.merchant_id.map(|id| id.0)
     )
     .fetch_all(db.pool())
     .await?;

@@ -1,6 +1,7 @@
 //! Events on their way to each receiver (`webhook_deliveries`), and the lanes that they wait in (`webhook_lanes`).
 
 use jiff::Timestamp;
+use plugmend_shared::ids::MerchantId;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -285,8 +286,7 @@ pub async fn replay(
 /// When the database fails.
 pub async fn list(
     db: &Db,
-    webhook_id: Option<Uuid>,
-    status: Option<&str>,
+    (merchant_id, webhook_id, status): (Option<MerchantId>, Option<Uuid>, Option<&str>),
     before: Option<Timestamp>,
     limit: i64,
 ) -> Result<Vec<DeliveryView>, StoreError> {
@@ -297,11 +297,13 @@ pub async fn list(
            FROM webhook_deliveries d JOIN outbox_events e ON e.id = d.event_id
            WHERE ($1::uuid IS NULL OR d.webhook_id = $1) AND ($2::text IS NULL OR d.status = $2)
              AND ($3::timestamptz IS NULL OR d.created_at < $3)
+             AND ($5::uuid IS NULL OR d.webhook_id IN (SELECT id FROM merchant_webhooks WHERE merchant_id = $5))
            ORDER BY d.created_at DESC, d.id LIMIT $4"#,
         webhook_id,
         status,
         before.map(ToSqlx::to_sqlx) as _,
-        limit
+        limit,
+        merchant_id.map(|id| id.0)
     )
     .fetch_all(db.pool())
     .await?;

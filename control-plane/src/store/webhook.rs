@@ -162,6 +162,26 @@ pub async fn target(db: &Db, id: Uuid) -> Result<Option<Target>, StoreError> {
     Ok(found)
 }
 
+/// Whose a receiver is, named by itself or by one of its deliveries; none when there is none.
+///
+/// # Errors
+/// When the database fails.
+pub async fn owner(
+    tx: &mut Tx,
+    webhook_id: Option<Uuid>,
+    delivery_id: Option<Uuid>,
+) -> Result<Option<Option<MerchantId>>, StoreError> {
+    let found = sqlx::query_scalar!(
+        "SELECT merchant_id FROM webhooks
+         WHERE id = coalesce($1, (SELECT webhook_id FROM webhook_deliveries WHERE id = $2))",
+        webhook_id,
+        delivery_id
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(found.map(|merchant_id| merchant_id.map(MerchantId)))
+}
+
 /// Sets the status of one; whose it is, or none when there is none.
 ///
 /// # Errors

@@ -57,7 +57,7 @@ pub struct DecisionList {
 )]
 pub async fn list(
     State(state): State<AppState>,
-    _caller: Caller,
+    caller: Caller,
     QueryParams(page): QueryParams<Page>,
 ) -> Result<Json<DecisionList>, ApiError> {
     let longest = if page.with_input {
@@ -67,6 +67,7 @@ pub async fn list(
     };
     let limit = page.limit.unwrap_or(PAGE).clamp(1, longest);
     let filter = Filter {
+        merchant_id: caller.scope.only(),
         incident_id: page.incident_id,
         plugin_id: page.plugin_id,
         source: page.source,
@@ -89,12 +90,13 @@ pub async fn list(
 )]
 pub async fn show(
     State(state): State<AppState>,
-    _caller: Caller,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<DecisionRow>, ApiError> {
     let id = id_in_path(&id, "decision")?;
     let decision = store::decision::view(&state.db, id)
         .await?
+        .filter(|decision| caller.scope.covers(decision.merchant_id))
         .ok_or_else(|| ApiError::not_found("unknown_decision", "There is no such decision"))?;
     Ok(Json(decision))
 }

@@ -174,6 +174,9 @@ pub async fn wish(
     JsonBody(new): JsonBody<NewWishes>,
 ) -> Result<Json<MerchantView>, ApiError> {
     let id: MerchantId = id_in_path(&id, "merchant")?;
+    if !caller.scope.covers(id) {
+        return Err(WishesError::UnknownMerchant.into());
+    }
     if new.opt_out.is_none() && new.maintenance_window.is_none() {
         return Err(ApiError::bad_request("missing_required_fields", "Nothing is wished")
             .detail("say opt_out, maintenance_window, or both"));

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::write::{actor, id_in_path};
 use crate::{
     http::{ApiError, AppState, auth::Caller, body, openapi::Conflict},
-    service::plugin::{LONGEST_OVERLAP, OVERLAP, rotate_secret},
+    service::plugin::{LONGEST_OVERLAP, OVERLAP, PluginError, rotate_secret},
+    store,
 };
 
 /// How to rotate.
@@ -58,6 +59,11 @@ pub async fn rotate(
             .detail("overlap_s is 0 to 2592000 (30 days)"));
     }
     let id = id_in_path(&id, "plugin")?;
+    // A plugin does not change hands, so that what was found holds.
+    let plugin = store::plugin::find(&state.db, id).await?;
+    if !plugin.is_some_and(|plugin| caller.scope.covers(plugin.merchant_id)) {
+        return Err(PluginError::UnknownPlugin.into());
+    }
     let now = state.clock.now();
     let random = state.entropy.bytes()?;
     let secret = rotate_secret(&state.db, &actor(&caller), &state.secrets, id, random, overlap, now).await?;

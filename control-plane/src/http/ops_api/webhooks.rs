@@ -18,7 +18,7 @@ use crate::{
         auth::Caller,
         openapi::{Absent, Conflict},
     },
-    service::webhook::{self, WebhookError, WebhookOrder},
+    service::webhook::{self, By, Dead, WebhookError, WebhookOrder},
     store::{self, delivery::DeliveryView, webhook::WebhookView},
 };
 
@@ -102,14 +102,23 @@ pub struct Webhooks {
 )]
 pub async fn list(
     State(state): State<AppState>,
-    _caller: Caller,
+    caller: Caller,
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<Webhooks>, ApiError> {
     let limit = query.limit.unwrap_or(200).clamp(1, 1000);
-    let webhooks = store::webhook::list(&state.db, query.merchant_id, query.after, limit).await?;
+    let merchant_id = caller.scope.narrow(query.merchant_id)?;
+    let webhooks = store::webhook::list(&state.db, merchant_id, query.after, limit).await?;
     let more = i64::try_from(webhooks.len()).is_ok_and(|n| n == limit);
     let next = webhooks.last().filter(|_| more).map(|last| last.id);
     Ok(Json(Webhooks { webhooks, next }))
+}
+
+/// Who acts, and whose receivers they see.
+fn owner(caller: &Caller) -> By {
+    By {
+        who: actor(caller),
+        only: caller.scope.only(),
+    }
 }
 
 /// On or off.
@@ -143,7 +152,7 @@ pub async fn set_active(
 ) -> Result<Json<Switched>, ApiError> {
     let id: Uuid = id_in_path(&id, "webhook")?;
     let now = state.clock.now();
-    webhook::set_active(&state.db, &actor(&caller), id, switch.active, now).await?;
+    webhook::set_active(&state.db, &owner(&caller), id, switch.active, now).await?;
     Ok(Json(Switched {
         id,
         active: switch.active,
@@ -172,7 +181,7 @@ pub async fn replay_all(
 ) -> Result<Json<Replayed>, ApiError> {
     let id: Uuid = id_in_path(&id, "webhook")?;
     let now = state.clock.now();
-    let revived = webhook::replay(&state.db, &actor(&caller), Some(id), None, now).await?;
+    let revived = webhook::replay(&state.db, &owner(&caller), Dead::Of(id), now).await?;
     Ok(Json(Replayed { deliveries: revived }))
 }
 
@@ -191,7 +200,7 @@ pub async fn replay(
 ) -> Result<Json<Replayed>, ApiError> {
     let id: Uuid = id_in_path(&id, "delivery")?;
     let now = state.clock.now();
-    let revived = webhook::replay(&state.db, &actor(&caller), None, Some(id), now).await?;
+    let revived = webhook::replay(&state.db, &owner(&caller), Dead::One(id), now).await?;
     Ok(Json(Replayed { deliveries: revived }))
 }
 
@@ -226,12 +235,13 @@ pub struct Deliveries {
 )]
 pub async fn deliveries(
     State(state): State<AppState>,
-    _caller: Caller,
+    caller: Caller,
     QueryParams(query): QueryParams<DeliveryQuery>,
 ) -> Result<Json<Deliveries>, ApiError> {
     let limit = query.limit.unwrap_or(200).clamp(1, 1000);
     let status = query.status.as_deref();
-    let deliveries = store::delivery::list(&state.db, query.webhook_id, status, query.after, limit).await?;
+    let filter = (caller.scope.only(), query.webhook_id, status);
+    let deliveries = store::delivery::list(&state.db, filter, query.after, limit).await?;
     let more = i64::try_from(deliveries.len()).is_ok_and(|n| n == limit);
     let next = deliveries.last().filter(|_| more).map(|last| last.created_at);
     Ok(Json(Deliveries { deliveries, next }))
