@@ -1,5 +1,7 @@
 //! What Prometheus sees, and that the dashboard and the alerts ask for what there is.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod support;
 
 use std::{collections::BTreeSet, path::Path, process::Command};

@@ -141,15 +141,13 @@ impl KeySet {
     /// one only.
     pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&Key> {
         let mut of_its_kind = self.0.iter().filter(|(_, key)| key.algorithm == algorithm);
-        match kid {
-            Some(kid) => of_its_kind
+        if let Some(kid) = kid {
+            return of_its_kind
                 .find(|(id, _)| id.as_deref() == Some(kid))
-                .map(|(_, key)| key),
-            None => {
-                let only = of_its_kind.next()?;
-                of_its_kind.next().is_none().then_some(&only.1)
-            }
+                .map(|(_, key)| key);
         }
+        let only = of_its_kind.next()?;
+        of_its_kind.next().is_none().then_some(&only.1)
     }
 
     /// How many keys it has.
