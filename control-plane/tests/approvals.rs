@@ -6,7 +6,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::{
-    approvals::{ADA, BOB, EVE, LIST, newest, say},
+    approvals::{ADA, BOB, EVE, newest, say},
     case::Case,
     healing::{attempt, incident, patch, sick},
 };

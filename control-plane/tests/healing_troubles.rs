@@ -2,6 +2,8 @@
 //! what is none of its words, receivers that hang, redirect, or fail for a day. The loop goes on, nothing is lost, and
 //! people are told.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod support;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};

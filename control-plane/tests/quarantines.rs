@@ -38,24 +38,24 @@ async fn a_quarantine_is_seen_and_lifted_with_a_reason() {
         (&json!("1.2.3"), &json!("plugin"), &json!(case.plugin.id), &Value::Null)
     );
     assert!(found["reason"].as_str().unwrap().contains("sandbox"), "{found}");
-    let lift = format!("{LIST}/{}/lift", found["id"].as_str().unwrap());
+    let lifting = format!("{LIST}/{}/lift", found["id"].as_str().unwrap());
     let reason = json!({ "reason": "the sandbox lacked a library" });
     let watcher = people::sign(&people::claims("eve", &["compliance_ops"], plane.now()));
     plane
         .api
-        .send("POST", &lift, &watcher, reason.to_string())
+        .send("POST", &lifting, &watcher, reason.to_string())
         .await
         .refuses(403, "forbidden");
     plane
-        .ops("POST", &lift, json!({ "reason": " " }))
+        .ops("POST", &lifting, json!({ "reason": " " }))
         .await
         .refuses(400, "reason_required");
-    let lifted = plane.ops("POST", &lift, reason.clone()).await.expect(200);
+    let lifted = plane.ops("POST", &lifting, reason.clone()).await.expect(200);
     assert_eq!(
         (&lifted["lifted_by"], &lifted["lifted_why"]),
         (&json!("ada"), &json!("the sandbox lacked a library"))
     );
-    plane.ops("POST", &lift, reason).await.refuses(409, "already_lifted");
+    plane.ops("POST", &lifting, reason).await.refuses(409, "already_lifted");
     let none = plane
         .ops("GET", &format!("{LIST}?scope=plugin"), Value::Null)
         .await
