@@ -55,7 +55,12 @@ fn runner(backstage: &Backstage, port: u16) -> Command {
     let own = backstage.folder("runner").unwrap();
     chown(&own, Some(RUNNER), Some(RUNNER)).unwrap();
     let root = fs::read(backstage.releases.root_file()).unwrap();
-    let mut command = Command::new(binaries::program("plugmend-control-plane").unwrap());
+    // Where the runner's user may read: a checkout can lie in somebody's home.
+    let program = backstage.folder("program").unwrap().join("plugmend-control-plane");
+    if !program.exists() {
+        fs::copy(binaries::program("plugmend-control-plane").unwrap(), &program).unwrap();
+    }
+    let mut command = Command::new(program);
     command
         .args(["serve", "--roles", "staging-runner"])
         .env_clear()

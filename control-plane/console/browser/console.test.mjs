@@ -241,6 +241,7 @@ test("everything is reached by the keyboard alone", async () => {
     await page.keyboard.press("i");
     await page.getByRole("heading", { level: 1, name: "Incidents" }).waitFor();
     await settled(page);
+    await page.locator("[data-row-link]").nth(1).waitFor();
     await page.keyboard.press("j");
     await page.keyboard.press("j");
     await page.keyboard.press("k");
