@@ -24,7 +24,8 @@ const WAIT_MS = 1200;
 
 export function useKeys(open: { palette: () => void; help: () => void }): void {
   useEffect(() => {
-    let since = 0;
+    // Events count from when the page came: no `g` yet is not a `g` at that moment.
+    let since = Number.NEGATIVE_INFINITY;
     const pressed = (event: KeyboardEvent) => {
       if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey)) {
         event.preventDefault();
@@ -35,11 +36,11 @@ export function useKeys(open: { palette: () => void; help: () => void }): void {
       if (document.querySelector("[role=dialog]") !== null) return;
       if (event.timeStamp - since < WAIT_MS && LETTERS[event.key]) {
         event.preventDefault();
-        since = 0;
+        since = Number.NEGATIVE_INFINITY;
         go(LETTERS[event.key]?.to ?? "/");
         return;
       }
-      since = event.key === "g" ? event.timeStamp : 0;
+      since = event.key === "g" ? event.timeStamp : Number.NEGATIVE_INFINITY;
       const action = single(event.key, open);
       if (action?.() === true) event.preventDefault();
     };
